@@ -1,0 +1,1 @@
+"""The ``roma`` command, one module a verb."""

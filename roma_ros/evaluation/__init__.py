@@ -1,0 +1,1 @@
+"""Judging a stream: metrics, benchmarks and reports."""

@@ -1,0 +1,1 @@
+"""Running ROMA one unit at a time: sessions, caches and engines."""

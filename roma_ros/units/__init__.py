@@ -1,0 +1,5 @@
+"""From samples to units: needs numpy alone."""
+
+from .unit import FRAMES_PER_UNIT, MultimodalUnit, SAMPLE_RATE_HZ, UNIT_NS, UnitFlag
+
+__all__ = ['FRAMES_PER_UNIT', 'SAMPLE_RATE_HZ', 'UNIT_NS', 'MultimodalUnit', 'UnitFlag']
