@@ -1,0 +1,63 @@
+"""What runs the network: one protocol, several implementations, one behaviour."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..model.processor import UnitFeatures
+from .kv_cache import KVCache
+
+
+@dataclass(frozen=True, eq=False)
+class StepOutput:
+    """
+    What the network says at the last token of a step.
+
+    :param speak_logit: float32 ``[]``, the speak head's output before the sigmoid.
+    :param lm_logits: ``[V]``, scores of the next text token.
+    """
+
+    speak_logit: torch.Tensor
+    lm_logits: torch.Tensor
+
+
+class Engine(Protocol):
+    """
+    Runs the network; holds weights and no state of any stream.
+
+    One thread owns an engine and calls all of its methods. Nothing here returns before the
+    work is at least enqueued on the device.
+    """
+
+    name: str  #: torch, onnxruntime or tensorrt
+    device: torch.device
+    vocab_size: int  #: V
+
+    def new_cache(self, capacity: int) -> KVCache:
+        """Allocate an empty cache of ``capacity`` tokens."""
+        ...
+
+    def encode(self, features: UnitFeatures) -> torch.Tensor:
+        """Encode one unit to ``[n, C]``, its begin and end tokens included."""
+        ...
+
+    def embed(self, token_ids: Sequence[int]) -> torch.Tensor:
+        """Look up the embeddings of text tokens, ``[n, C]``."""
+        ...
+
+    def step(
+        self, embeddings: torch.Tensor, position_ids: npt.NDArray[np.int64], cache: KVCache
+    ) -> StepOutput:
+        """
+        Read ``n`` tokens and append them to the cache.
+
+        :param embeddings: ``[n, C]``.
+        :param position_ids: int64 ``[3, n]``: temporal, height, width.
+        :param cache: written at its length and advanced by n.
+        :return: outputs at the last of the n tokens.
+        """
+        ...

@@ -1,0 +1,71 @@
+"""The engine on PyTorch: stock transformers layers over the static cache."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..model.processor import UnitFeatures
+from ..model.thinker import causal_mask, RomaModel
+from .engine import StepOutput
+from .kv_cache import KVCache
+
+
+class TorchEngine:
+    """
+    Runs a :class:`RomaModel` eagerly, on the device and in the dtype of its weights.
+
+    :param model: the network, in evaluation mode.
+    """
+
+    name = 'torch'
+
+    def __init__(self, model: RomaModel) -> None:
+        self._model = model
+        self.device = model.device
+        self.vocab_size: int = model.config.thinker.text_config.vocab_size
+
+    def new_cache(self, capacity: int) -> KVCache:
+        """Allocate an empty cache of ``capacity`` tokens."""
+        config = self._model.config.thinker.text_config
+        return KVCache(
+            num_layers=config.num_hidden_layers,
+            num_kv_heads=config.num_key_value_heads,
+            capacity=capacity,
+            head_dim=config.hidden_size // config.num_attention_heads,
+            inv_freq=self._model.decoder.rotary_emb.inv_freq,
+            dtype=self._model.dtype,
+            device=self.device,
+        )
+
+    @torch.inference_mode()
+    def encode(self, features: UnitFeatures) -> torch.Tensor:
+        """Encode one unit to ``[n, C]``, its begin and end tokens included."""
+        return self._model.encode(features)
+
+    @torch.inference_mode()
+    def embed(self, token_ids: Sequence[int]) -> torch.Tensor:
+        """Look up the embeddings of text tokens, ``[n, C]``."""
+        return self._model.embed_tokens(torch.tensor(token_ids))
+
+    @torch.inference_mode()
+    def step(
+        self, embeddings: torch.Tensor, position_ids: npt.NDArray[np.int64], cache: KVCache
+    ) -> StepOutput:
+        """Read ``n`` tokens and append them to the cache; see :meth:`Engine.step`."""
+        num_tokens = len(embeddings)
+        mask = None  # a single token sees everything
+        if num_tokens > 1:
+            mask = causal_mask(num_tokens, cache.length + num_tokens, device=self.device)
+        output = self._model.forward_decoder(
+            embeddings[None],
+            torch.from_numpy(position_ids)[:, None].to(self.device),
+            cache,
+            mask=mask,
+        )
+        cache.advance(num_tokens)
+        return StepOutput(
+            speak_logit=self._model.speak_logits(output.anchor_states)[0],
+            lm_logits=self._model.lm_logits(output.last_hidden)[0],
+        )

@@ -1,0 +1,138 @@
+"""What the cache holds, span by span, and what leaves it when the window is full."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from .kv_cache import KeptRange
+
+
+class SpanKind(Enum):
+    """What a span of the transcript is; it decides when the span is evicted."""
+
+    SINK = 'sink'  #: system prompt and standing instruction: never evicted
+    UNIT = 'unit'  #: one second of video and audio
+    TEXT = 'text'  #: what was said: a question, or a segment of an utterance
+
+
+@dataclass(frozen=True)
+class Span:
+    """
+    Tokens that enter and leave the transcript together.
+
+    :param kind: sink, unit or text.
+    :param tokens: how many tokens.
+    :param extent: how many position ids they take; the next span begins so much later.
+    """
+
+    kind: SpanKind
+    tokens: int
+    extent: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowConfig:
+    """
+    How much of the stream a session remembers: seen and said have budgets of their own.
+
+    :param window_s: seconds of video and audio.
+    :param text_tokens: tokens of what was said.
+    :param evict_fraction: share of a full budget that is evicted at once. Larger is cheaper,
+        and keys are rotated back less often; smaller remembers more evenly.
+    :param contiguous: rotate the kept keys back, so that positions stay contiguous and bounded
+        for ever; False leaves them, as most systems do, and positions grow with the stream.
+    :raises ValueError: when a value is out of its range.
+    """
+
+    window_s: int = 60
+    text_tokens: int = 512
+    evict_fraction: float = 0.125
+    contiguous: bool = True
+
+    def __post_init__(self) -> None:
+        if self.window_s < 1 or self.text_tokens < 64 or not 0.0 <= self.evict_fraction <= 1.0:
+            raise ValueError(
+                f'window_s is {self.window_s}, text_tokens {self.text_tokens}, evict_fraction '
+                f'{self.evict_fraction}; expected at least 1, at least 64, and 0..1'
+            )
+
+
+class Transcript:
+    """
+    The spans in the cache, in order; its length is the cache's length, always.
+
+    :param config: budgets.
+    :param unit_tokens: tokens that a second of the window has room for.
+    """
+
+    def __init__(self, config: WindowConfig, *, unit_tokens: int) -> None:
+        self._config = config
+        self._max_tokens = {
+            SpanKind.UNIT: config.window_s * unit_tokens,
+            SpanKind.TEXT: config.text_tokens,
+        }
+        self.spans: list[Span] = []
+        self.next_position = 0
+
+    @property
+    def length(self) -> int:
+        """Return how many tokens all spans hold."""
+        return sum(span.tokens for span in self.spans)
+
+    @property
+    def max_tokens(self) -> int:
+        """Return how many tokens units and texts may ever hold together, the sink left out."""
+        return sum(self._max_tokens.values())
+
+    def append(self, kind: SpanKind, *, tokens: int, extent: int) -> None:
+        """Add a span at the end."""
+        self.spans.append(Span(kind, tokens, extent))
+        self.next_position += extent
+
+    def make_room(self, kind: SpanKind, tokens: int) -> list[KeptRange] | None:
+        """
+        Evict the oldest spans of a kind, so that one more of ``tokens`` fits into its budget.
+
+        :param kind: unit or text.
+        :param tokens: size of the span to come.
+        :return: what stays, for :meth:`KVCache.keep`; None where nothing has to go.
+        :raises ValueError: when the span alone is larger than the budget.
+        """
+        limit = self._max_tokens[kind]
+        if tokens > limit:
+            raise ValueError(
+                f'a {kind.value} of {tokens} tokens does not fit into a window of {limit}; '
+                'raise window_s or text_tokens'
+            )
+        sizes = [span.tokens for span in self.spans if span.kind is kind]
+        max_spans = self._config.window_s if kind is SpanKind.UNIT else len(sizes) + 1
+        if sum(sizes) + tokens <= limit and len(sizes) < max_spans:
+            return None
+        # Something has to go: evict a whole share, so that it is not the same at every unit.
+        share = self._config.evict_fraction
+        tokens_left = limit - max(tokens, int(limit * share))
+        spans_left = max_spans - max(1, int(max_spans * share))
+        count = 0
+        while sum(sizes[count:]) > tokens_left or len(sizes) - count > spans_left:
+            count += 1
+        return self._evict(kind, count)
+
+    def _evict(self, kind: SpanKind, count: int) -> list[KeptRange]:
+        ranges: list[KeptRange] = []
+        kept_spans: list[Span] = []
+        index = shift = 0
+        for span in self.spans:
+            stop = index + span.tokens
+            if span.kind is kind and count > 0:
+                count -= 1
+                shift += span.extent if self._config.contiguous else 0
+            else:
+                kept_spans.append(span)
+                last = ranges[-1] if ranges else None
+                if last and last.stop == index and last.shift == shift:
+                    ranges[-1] = KeptRange(last.start, stop, shift)
+                else:
+                    ranges.append(KeptRange(index, stop, shift))
+            index = stop
+        self.spans = kept_spans
+        self.next_position -= shift
+        return ranges

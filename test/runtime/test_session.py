@@ -1,0 +1,231 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from roma_ros.policy.highlights import HighlightState
+from roma_ros.policy.instructions import Instruction, InstructionKind, parse_instruction
+from roma_ros.runtime.session import StreamSession
+from roma_ros.runtime.torch_engine import TorchEngine
+
+NARRATE = parse_instruction('narrate', id='n')
+ALERT = parse_instruction('alert: a bell rings', id='a')
+
+
+@pytest.fixture
+def make_session(roma, engine, protocol, session_config):
+    def make(*instructions, speak: bool, **fields) -> StreamSession:
+        config = session_config(speak=speak, **fields)
+        return StreamSession(
+            engine, roma.processor, protocol, instructions=instructions, config=config
+        )
+
+    return make
+
+
+def assert_prefilled(session: StreamSession) -> None:
+    for branch in session.branches:
+        assert branch.cache.length == branch.transcript.length
+
+
+def test_scores_are_those_of_the_unit_and_silence_costs_no_token(make_session, make_unit):
+    session = make_session(NARRATE, ALERT, speak=False)
+    before = [b.cache.length for b in session.branches]
+    result = session.step(make_unit(0))
+    assert [s.instruction.id for s in result.scores] == ['n', 'a']
+    assert all(0 < s.probability < 1 and not s.triggered for s in result.scores)
+    assert result.segments == result.highlights == ()
+    added = [b.cache.length - n for b, n in zip(session.branches, before, strict=True)]
+    rows_by_columns = added[0] - 25 - 4
+    assert added[0] == added[1]
+    assert rows_by_columns > 0
+    assert result.compute_ms > 0
+
+
+def test_a_later_unit_never_changes_an_earlier_score(make_session, make_unit):
+    sessions = [make_session(NARRATE, speak=True) for _ in range(2)]
+    first = [
+        [s.step(make_unit(i)) for i in range(n)] for s, n in zip(sessions, (3, 5), strict=True)
+    ]
+    assert [r.scores for r in first[0]] == [r.scores for r in first[1][:3]]
+    assert [r.segments for r in first[0]] == [r.segments for r in first[1][:3]]
+
+
+def test_an_alert_says_its_condition_and_leaves_nothing(make_session, make_unit):
+    session = make_session(NARRATE, ALERT, speak=False)
+    loud = make_session(ALERT, speak=True)
+    segments = loud.step(make_unit(0)).segments
+    alert = next(s for s in segments if s.kind is InstructionKind.ALERT)
+    assert (alert.text, alert.final, alert.sequence) == ('a bell rings', True, 0)
+    assert alert.instruction_id == 'a'
+    session.step(make_unit(0))
+    quiet, spoken = session.branches[1], loud.branches[0]
+    assert quiet.transcript.spans == spoken.transcript.spans
+    assert_prefilled(loud)
+
+
+def test_an_alert_makes_a_highlight_with_an_id_of_its_own(make_session, make_unit):
+    session = make_session(ALERT, speak=True)
+    told = [h for i in range(3) for _, h in session.step(make_unit(i)).highlights]
+    assert [(h.number, h.state) for h in told] == [
+        (1, HighlightState.BEGIN),
+        (1, HighlightState.UPDATE),
+        (1, HighlightState.UPDATE),
+    ]
+    assert told[-1].end_ns - told[-1].start_ns == 3_000_000_000
+
+
+def test_a_narration_goes_on_in_the_next_unit_and_ends(make_session, make_unit):
+    # It fires once: the probability never falls far enough to arm the trigger again.
+    session = make_session(NARRATE, speak=False, max_segments=3)
+    session.ask('what do you see?')
+    segments = [s for i in range(5) for s in session.step(make_unit(i)).segments]
+    assert {s.utterance_id for s in segments} == {1}
+    assert [s.sequence for s in segments] == list(range(len(segments)))
+    assert [s.final for s in segments] == [False] * (len(segments) - 1) + [True]
+    assert len(segments) <= 3
+    assert {s.kind for s in segments} == {InstructionKind.ANSWER}
+    assert_prefilled(session)
+
+
+def test_a_new_answer_discards_the_rest_and_ends_the_old_one(make_session, make_unit):
+    session = make_session(NARRATE, speak=True)
+    first = session.step(make_unit(0)).segments
+    assert not first[-1].final
+    second = session.step(make_unit(1)).segments
+    assert [(s.utterance_id, s.final, s.text == '') for s in second[:1]] == [(1, True, True)]
+    assert second[1].utterance_id == 2
+    assert_prefilled(session)
+
+
+def test_each_question_gets_an_answer_of_its_own(make_session, make_unit):
+    session = make_session(ALERT, speak=False)
+    ids = [session.ask('what is this?'), session.ask('and that?')]
+    segments = [s for i in range(2) for s in session.step(make_unit(i)).segments]
+    answered = [s.instruction_id for s in segments if s.sequence == 0]
+    assert answered == ids == ['question-1', 'question-2']
+
+
+def test_an_interrupt_ends_what_is_being_said(make_session, make_unit):
+    session = make_session(NARRATE, speak=False)
+    session.ask('what do you see?')
+    assert not session.step(make_unit(0)).segments[-1].final
+    session.interrupt()
+    segments = session.step(make_unit(1)).segments
+    assert [(s.utterance_id, s.text, s.final) for s in segments] == [(1, '', True)]
+    assert session.step(make_unit(2)).segments == ()
+    assert_prefilled(session)
+
+
+def test_a_narration_takes_over_from_the_listener(make_session, make_unit):
+    session = make_session(ALERT, speak=False)
+    assert session.instructions == (ALERT,)
+    assert [s.instruction.id for s in session.step(make_unit(0)).scores] == ['a', 'listen']
+    session.ask('what is this?')
+    session.add_instruction(NARRATE)
+    result = session.step(make_unit(1))
+    assert [s.instruction.id for s in result.scores] == ['a', 'n']
+    assert [s.instruction_id for s in result.segments] == ['question-1']
+    session.remove_instruction('n')
+    assert [s.instruction.id for s in session.step(make_unit(2)).scores] == ['a', 'listen']
+
+
+def test_instructions_have_their_own_thresholds(make_session, make_unit):
+    own = parse_instruction('alert[0.123]: a bell rings', id='own')
+    session = make_session(own, ALERT, speak=False)
+    thresholds = [s.threshold for s in session.step(make_unit(0)).scores]
+    assert thresholds[0] == 0.123
+    assert thresholds[1] == session.config.triggers[InstructionKind.ALERT].threshold
+
+
+@pytest.mark.parametrize(
+    ('instruction', 'message'),
+    [
+        (ALERT, "named 'a' stands"),
+        (Instruction(id='q', kind=InstructionKind.ANSWER, text='why'), 'ask it instead'),
+        (parse_instruction('alert: b', id='listen'), "named 'listen' stands"),
+        (parse_instruction('alert: c', id='c'), '1 instructions stand, which is the limit'),
+    ],
+)
+def test_bad_instructions_are_refused(make_session, instruction, message):
+    session = make_session(ALERT, speak=False, max_instructions=1)
+    with pytest.raises(ValueError, match=message):
+        session.add_instruction(instruction)
+    assert session.instructions == (ALERT,)
+
+
+@pytest.mark.parametrize('name', ['b', 'listen'])
+def test_removing_what_does_not_stand_is_refused(make_session, name):
+    session = make_session(ALERT, speak=False)
+    with pytest.raises(ValueError, match=f"named '{name}'; there are: 'a'"):
+        session.remove_instruction(name)
+
+
+@pytest.mark.parametrize(
+    ('question', 'message'),
+    [('  ', 'is empty'), ('a\nb', r'U\+000A'), ('x' * 501, 'at most 500')],
+)
+def test_bad_questions_are_refused(make_session, question, message):
+    with pytest.raises(ValueError, match=message):
+        make_session(NARRATE, speak=False).ask(question)
+
+
+def test_reset_equals_fresh(make_session, make_unit):
+    session, fresh = (make_session(NARRATE, ALERT, speak=True) for _ in range(2))
+    for index in range(3):
+        session.step(make_unit(index))
+    session.reset()
+    for index in range(3):
+        a, b = session.step(make_unit(index)), fresh.step(make_unit(index))
+        assert a.scores == b.scores
+        assert [s.text for s in a.segments] == [s.text for s in b.segments]
+        assert [h.state for _, h in a.highlights] == [h.state for _, h in b.highlights]
+
+
+def test_an_error_at_a_unit_leaves_the_session_usable(make_session, make_unit, monkeypatch):
+    session = make_session(NARRATE, speak=False)
+    expected = make_session(NARRATE, speak=False)
+    real = session._engine.step
+    monkeypatch.setattr(session._engine, 'step', lambda *a: (_ for _ in ()).throw(MemoryError()))
+    with pytest.raises(MemoryError):
+        session.step(make_unit(0))
+    monkeypatch.setattr(session._engine, 'step', real)
+    assert_prefilled(session)
+    probabilities = [s.step(make_unit(1)).scores[0].probability for s in (session, expected)]
+    np.testing.assert_allclose(*probabilities)
+
+
+def test_text_is_whole_characters_and_steers_no_terminal(
+    roma, protocol, session_config, make_unit
+):
+    """A character of four bytes comes in the segment that completes it."""
+    said = [*protocol.encode('a') * 23, *protocol.encode('\U0001f514\x1b[2Jb')]
+    assert len(said) > 25
+    script = iter([*said[:25], *said[25:], protocol.token_ids.im_end])
+
+    class Scripted(TorchEngine):
+        speaking = False
+
+        def embed(self, token_ids):
+            self.speaking = token_ids == protocol.assistant_begin or len(token_ids) == 1
+            return super().embed(token_ids)
+
+        def step(self, embeddings, position_ids, cache):
+            output = super().step(embeddings, position_ids, cache)
+            if not self.speaking:
+                return output
+            logits = torch.zeros_like(output.lm_logits)
+            logits[next(script)] = 1.0
+            return replace(output, lm_logits=logits)
+
+    session = StreamSession(
+        Scripted(roma.model),
+        roma.processor,
+        protocol,
+        instructions=[NARRATE],
+        config=session_config(speak=False),
+    )
+    session.ask('what is this?')
+    texts = [session.step(make_unit(i)).segments[0].text for i in range(2)]
+    assert texts == ['a' * 23, '\U0001f514 [2Jb']
