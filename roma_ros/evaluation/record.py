@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .clap import Clap, find_clap
-from .tracks import ImageTrack, SoundTrack, stamp_to_ns, Thumbnail, Waveform
+from .inputs import ImageInput, SoundInput, stamp_to_ns, Thumbnail, Waveform
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def read_record(path: Path) -> StreamRecord:
     :raises ModuleNotFoundError: when a package is missing, with the command that installs it.
     """
     record = StreamRecord()
-    images, sound = ImageTrack(), SoundTrack()
+    images, sound = ImageInput(), SoundInput()
     utterances: dict[int, RecordedUtterance] = {}
     highlights: dict[int, RecordedHighlight] = {}
     for topic, kind, message in _messages(path, record):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from roma_ros.evaluation.inputs import THUMBNAIL_WIDTH_PX, WAVEFORM_BIN_NS
 from roma_ros.evaluation.record import read_record
-from roma_ros.evaluation.tracks import THUMBNAIL_WIDTH_PX, WAVEFORM_BIN_NS
 
 SECOND_NS = 10**9
 

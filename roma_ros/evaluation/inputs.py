@@ -55,7 +55,7 @@ def stamp_to_ns(stamp: Any) -> int:
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
-class ImageTrack:
+class ImageInput:
     """
     One camera's images: counted, thinned out to thumbnails, the begin watched for a flash.
 
@@ -104,7 +104,7 @@ class ImageTrack:
             self._next_thumbnail_ns = stamp_ns + THUMBNAIL_PERIOD_NS
 
 
-class SoundTrack:
+class SoundInput:
     """
     One microphone's chunks: folded into an envelope, the begin kept, the gaps found.
 
