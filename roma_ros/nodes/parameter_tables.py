@@ -1,0 +1,306 @@
+"""
+The parameters of all nodes, declared in one place.
+
+``config/*.yaml`` say the same; after a change ``python -m roma_ros.nodes.parameter_tables config``
+writes them again. What is not read-only counts from the next time that the node is configured.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+import sys
+import textwrap
+from typing import Any
+
+from ..policy.instructions import InstructionKind, parse_instruction
+from ..policy.triggers import PRESETS
+from .parameters import declared_parameters, parameter, Parameters
+
+_IMAGE_TRANSPORTS = ('raw', 'compressed')
+
+
+def _threshold(kind: InstructionKind, what: str) -> Any:
+    return parameter(
+        PRESETS[kind].threshold,
+        f'Speak probability from which the node {what}.',
+        minimum=0.001,
+        maximum=0.999,
+        read_only=False,
+    )
+
+
+def _offset(what: str) -> Any:
+    return parameter(
+        0.0,
+        f'Added to the stamps of the {what} [s], to undo a latency that the driver left in.',
+        minimum=-10.0,
+        maximum=10.0,
+        read_only=False,
+    )
+
+
+def _jpeg_quality(default: int) -> Any:
+    return parameter(default, 'Quality of JPEG images.', minimum=1, maximum=100)
+
+
+def _retry() -> Any:
+    return parameter(
+        10.0,
+        'Longest wait [s] before a device that failed is tried again; it doubles from 0.5 s.',
+        minimum=0.5,
+        maximum=600.0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RomaParameters(Parameters):
+    """Parameters of the node ``roma``."""
+
+    model: str = parameter(
+        '', 'Folder of the model; empty: roma-tiny, which comes with the package.', read_only=False
+    )
+    engine: str = parameter('torch', 'What runs the network.', choices=('torch',), read_only=False)
+    device: str = parameter(
+        'auto',
+        "Where the network runs: 'cpu', 'cuda:0'; 'auto': a GPU if there is one.",
+        read_only=False,
+    )
+    dtype: str = parameter(
+        'auto',
+        "Number format of the network; 'auto': float32 on a CPU, else as in the model.",
+        choices=('auto', 'float32', 'bfloat16', 'float16'),
+        read_only=False,
+    )
+    threads: int = parameter(
+        0,
+        'CPU threads of the network; 0: one for each core.',
+        minimum=0,
+        maximum=256,
+        read_only=False,
+    )
+    instructions: tuple[str, ...] = parameter(
+        ('narrate',),
+        "What the node is asked for from the start: 'narrate', 'narrate: <focus>', "
+        "'alert: <condition>', with a threshold as in 'alert[0.7]: <condition>'. "
+        'Empty entries count as none.',
+        read_only=False,
+    )
+    narration_threshold: float = _threshold(InstructionKind.NARRATION, 'narrates')
+    alert_threshold: float = _threshold(InstructionKind.ALERT, 'alerts')
+    answer_threshold: float = _threshold(InstructionKind.ANSWER, 'answers a spoken question')
+    max_segments: int = parameter(
+        4,
+        'Segments, of at most 25 tokens and one a second, after which an utterance is ended.',
+        minimum=1,
+        maximum=100,
+        read_only=False,
+    )
+    window_s: int = parameter(
+        60,
+        'How much video and audio the network remembers [s].',
+        minimum=1,
+        maximum=3600,
+        read_only=False,
+    )
+    image_transport: str = parameter(
+        'raw',
+        "'raw' subscribes to image, 'compressed' to image/compressed.",
+        choices=_IMAGE_TRANSPORTS,
+        read_only=False,
+    )
+    image_offset_s: float = _offset('images')
+    audio_offset_s: float = _offset('audio')
+    patience_s: float = parameter(
+        0.5,
+        "How long after a unit's end to wait for an input that is late or silent [s].",
+        minimum=0.0,
+        maximum=10.0,
+        read_only=False,
+    )
+    queue_capacity: int = parameter(
+        4,
+        'Units that may wait for the network; when it falls behind, the oldest are dropped.',
+        minimum=1,
+        maximum=600,
+        read_only=False,
+    )
+    hold_off_s: float = parameter(
+        0.5,
+        'How long audio is masked after the robot has stopped speaking [s].',
+        minimum=0.0,
+        maximum=10.0,
+        read_only=False,
+    )
+    autostart: bool = parameter(
+        True, 'Configure and activate at the start; false: leave it to a lifecycle manager.'
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for line in filter(None, self.instructions):
+            parse_instruction(line, id='parameter')
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaybackParameters(Parameters):
+    """Parameters of the node ``playback``."""
+
+    source: str = parameter(
+        '', 'What is played: a media file, or a bag (a folder, .mcap or .db3).'
+    )
+    rate: float = parameter(1.0, 'Speed; 1.0 is real time.', minimum=0.05, maximum=20.0)
+    loop: bool = parameter(False, 'Begin again at the end; stamps go on.')
+    exit_at_end: bool = parameter(
+        True, 'Exit, with code 0, when everything is published; else stay.'
+    )
+    publish_clock: bool = parameter(
+        False,
+        'Publish /clock at 100 Hz, for nodes with use_sim_time; then a bag keeps its stamps.',
+    )
+    wait_for_subscribers: int = parameter(
+        0, 'Begin when each topic has so many subscribers; 0: at once.', minimum=0, maximum=64
+    )
+    subscribers_timeout_s: float = parameter(
+        30.0,
+        'How long to wait for subscribers before it begins without [s].',
+        minimum=0.0,
+        maximum=3600.0,
+    )
+    image_transport: str = parameter(
+        'raw',
+        "'raw' publishes on image, 'compressed' on image/compressed (JPEG).",
+        choices=_IMAGE_TRANSPORTS,
+    )
+    jpeg_quality: int = _jpeg_quality(90)
+    width: int = parameter(
+        0,
+        'Width of the images [px]; 0: as recorded, or to fit the height.',
+        minimum=0,
+        maximum=8192,
+    )
+    height: int = parameter(
+        0,
+        'Height of the images [px]; 0: as recorded, or to fit the width.',
+        minimum=0,
+        maximum=8192,
+    )
+    max_fps: float = parameter(
+        0.0, 'Images a second at most, the rest is left out; 0: all.', minimum=0.0, maximum=240.0
+    )
+    chunk_s: float = parameter(0.02, 'Length of an audio chunk [s].', minimum=0.001, maximum=2.0)
+    image_frame_id: str = parameter('camera_optical_frame', 'Frame of the images.')
+    audio_frame_id: str = parameter('microphone_frame', 'Frame of the audio.')
+    bag_image_topic: str = parameter('', 'Topic of the images in a bag; empty: the first one.')
+    bag_audio_topic: str = parameter('', 'Topic of the audio in a bag; empty: the first one.')
+
+
+@dataclass(frozen=True, kw_only=True)
+class MicrophoneParameters(Parameters):
+    """Parameters of the node ``microphone``."""
+
+    device: str = parameter(
+        '', 'Input device: its number, or a part of its name; empty: the default device.'
+    )
+    sample_rate: int = parameter(
+        0, "Samples a second [Hz]; 0: the device's own rate.", minimum=0, maximum=384_000
+    )
+    channels: int = parameter(1, 'Channels to record.', minimum=1, maximum=32)
+    chunk_s: float = parameter(0.02, 'Length of an audio chunk [s].', minimum=0.005, maximum=0.5)
+    frame_id: str = parameter('microphone_frame', 'Frame of the microphone.')
+    retry_max_s: float = _retry()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraParameters(Parameters):
+    """Parameters of the node ``camera``."""
+
+    device: str = parameter(
+        '0',
+        'Camera: its number, a path as /dev/video0, a URL, or a media file (played in a loop).',
+    )
+    width: int = parameter(640, 'Width to ask the device for [px].', minimum=16, maximum=8192)
+    height: int = parameter(480, 'Height to ask the device for [px].', minimum=16, maximum=8192)
+    fps: float = parameter(30.0, 'Images a second to ask for.', minimum=0.1, maximum=240.0)
+    image_transport: str = parameter(
+        'raw',
+        "'raw' publishes on image, 'compressed' on image/compressed (JPEG).",
+        choices=_IMAGE_TRANSPORTS,
+    )
+    jpeg_quality: int = _jpeg_quality(90)
+    frame_id: str = parameter('camera_optical_frame', 'Optical frame of the camera.')
+    retry_max_s: float = _retry()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecorderParameters(Parameters):
+    """Parameters of the node ``recorder``."""
+
+    path: str = parameter('stream.mcap', 'File to write; it must not exist.')
+    topics: tuple[str, ...] = parameter(
+        (
+            'image sensor_msgs/msg/Image',
+            'image/compressed sensor_msgs/msg/CompressedImage',
+            'audio roma_ros/msg/AudioChunk',
+            'roma/speak_score roma_ros/msg/SpeakScore',
+            'roma/utterance roma_ros/msg/Utterance',
+            'roma/highlight roma_ros/msg/Highlight',
+            'roma/status roma_ros/msg/Status',
+            '/diagnostics diagnostic_msgs/msg/DiagnosticArray',
+        ),
+        'What is recorded: topic and type of each.',
+    )
+    jpeg_quality: int = _jpeg_quality(80)
+    queue_capacity: int = parameter(
+        60,
+        'Raw images that may wait to be compressed; when it falls behind, new ones are dropped.',
+        minimum=1,
+        maximum=1000,
+    )
+
+
+#: The table of each node.
+TABLES: dict[str, type[Parameters]] = {
+    'roma': RomaParameters,
+    'playback': PlaybackParameters,
+    'microphone': MicrophoneParameters,
+    'camera': CameraParameters,
+    'recorder': RecorderParameters,
+}
+
+
+def format_yaml(node: str) -> str:
+    """
+    Return the parameter file of a node: its defaults, and all that is known about each.
+
+    :param node: a name in ``TABLES``.
+    """
+    lines = [
+        f'# Parameters of the node {node}, with their defaults.',
+        '/**:',
+        '  ros__parameters:',
+    ]
+    for declared in declared_parameters(TABLES[node]):
+        read_only = 'Read-only.' if declared.read_only else ''
+        words = ' '.join(filter(None, (declared.description, declared.constraints, read_only)))
+        lines += [f'    # {line}' for line in textwrap.wrap(words, 92)]
+        if isinstance(declared.default, tuple):
+            lines.append(f'    {declared.name}:')
+            lines += [f'      - {_format_value(value)}' for value in declared.default]
+        else:
+            lines.append(f'    {declared.name}: {_format_value(declared.default)}')
+    return '\n'.join(lines) + '\n'
+
+
+def _format_value(value: object) -> str:
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def main() -> None:
+    """Write the parameter files into the folder that is given."""
+    for node in TABLES:
+        (Path(sys.argv[1]) / f'{node}.yaml').write_text(format_yaml(node), encoding='utf-8')
+
+
+if __name__ == '__main__':
+    main()

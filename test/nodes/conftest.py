@@ -1,0 +1,170 @@
+"""Real nodes in real processes, on a DDS domain that nobody else uses."""
+
+import fcntl
+import itertools
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import pytest
+
+from roma_ros.nodes.dds import set_dds_defaults
+
+#: How long a process may take to start, to be found, or to end [s]; a limit, never a wait.
+PATIENCE_S = 40.0
+
+
+@pytest.fixture(scope='session')
+def domain_id():
+    """Return a domain id that no other test process on this machine uses."""
+    for number in itertools.cycle(range(1, 101)):
+        lock = (Path(tempfile.gettempdir()) / f'roma_ros_domain_{number}.lock').open('w')
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        yield number
+        lock.close()
+        return
+
+
+@pytest.fixture(scope='session', autouse=True)
+def ros_environment(domain_id):
+    """Keep this process and its children on the domain, and on this machine."""
+    os.environ['ROS_DOMAIN_ID'] = str(domain_id)
+    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+    set_dds_defaults()
+
+
+class NodeProcess:
+    """A process of ours; its output is kept."""
+
+    def __init__(self, command, **kwargs):
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors='replace',
+            **kwargs,
+        )
+        self.lines = []
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def output(self):
+        return ''.join(self.lines)
+
+    def wait_for(self, text):
+        """Wait until a line holds ``text``, and return it."""
+
+        def find():
+            return next((line for line in self.lines if text in line), None)
+
+        with self._news:
+            self._news.wait_for(lambda: find() or not self._reader.is_alive(), timeout=PATIENCE_S)
+            line = find()
+        assert line is not None, f'{text!r} did not appear in:\n{self.output}'
+        return line
+
+    def stop(self, number=signal.SIGINT):
+        """Send a signal and return the exit code."""
+        self.process.send_signal(number)
+        return self.join()
+
+    def join(self):
+        """Wait for the end and return the exit code."""
+        code = self.process.wait(PATIENCE_S)
+        self._reader.join(PATIENCE_S)
+        return code
+
+    def _read(self):
+        for line in self.process.stdout:
+            with self._news:
+                self.lines.append(line)
+                self._news.notify_all()
+        with self._news:
+            self._news.notify_all()
+
+
+@pytest.fixture
+def start_process():
+    """Start processes that end with the test."""
+    processes = []
+
+    def start(*command, **kwargs):
+        processes.append(NodeProcess(command, **kwargs))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        if process.process.poll() is None:
+            process.process.kill()
+        process.join()
+
+
+@pytest.fixture
+def start_node(start_process):
+    """Start one of our nodes, by the name of its module, with parameters."""
+
+    def start(name, *, remappings=(), environment=None, **parameters):
+        arguments = []
+        for key, value in parameters.items():
+            arguments += [
+                '-p',
+                f'{key}:={str(value).lower() if value in (True, False) else value}',
+            ]
+        for rule in remappings:
+            arguments += ['-r', rule]
+        return start_process(
+            sys.executable,
+            '-c',
+            f'import sys; from roma_ros.nodes.{name} import main; sys.exit(main())',
+            '--ros-args',
+            *arguments,
+            cwd=tempfile.gettempdir(),  # not the source tree, which has no messages
+            env={**os.environ, **(environment or {})},
+        )
+
+    return start
+
+
+@pytest.fixture
+def ros_node():
+    """Return a node of this process, spun in a thread of its own."""
+    rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
+    from rclpy.executors import SingleThreadedExecutor
+
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node('test', context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    yield node
+    executor.shutdown()
+    thread.join(PATIENCE_S)
+    node.destroy_node()
+    rclpy.try_shutdown(context=context)
+
+
+@pytest.fixture
+def wait_until():
+    """Wait until a condition holds; fail after a long time."""
+
+    def wait(condition, what='the condition'):
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline, f'{what} did not come true'
+            time.sleep(0.01)
+
+    return wait

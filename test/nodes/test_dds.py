@@ -1,0 +1,102 @@
+import os
+import sys
+import tempfile
+
+import pytest
+
+from roma_ros.nodes.dds import set_dds_defaults
+
+PROFILE = 'FASTDDS_DEFAULT_PROFILES_FILE'
+#: Publish 60 raw images at 30 Hz, best effort, to who listens.
+PUBLISHER = """
+import time, rclpy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+rclpy.init()
+node = rclpy.create_node('publisher')
+qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+publisher = node.create_publisher(Image, 'image', qos)
+while not publisher.get_subscription_count():
+    time.sleep(0.01)
+time.sleep(0.5)  # the other side's view of the match
+image = Image(height=480, width=640, step=1920, encoding='rgb8', data=bytes(921_600))
+deadline = time.monotonic()
+for number in range(60):
+    image.header.stamp.sec = number
+    publisher.publish(image)
+    deadline += 1 / 30
+    time.sleep(max(0.0, deadline - time.monotonic()))
+print('published', flush=True)
+time.sleep(600)
+"""
+SUBSCRIBER = """
+import psutil, rclpy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+rclpy.init()
+node = rclpy.create_node('subscriber')
+received = []
+def take(message):
+    received.append(message.header.stamp.sec)
+    if message.header.stamp.sec == 59:
+        print('received', len(received), flush=True)
+qos = QoSProfile(depth=60, reliability=ReliabilityPolicy.BEST_EFFORT)
+node.create_subscription(Image, 'image', take, qos)
+addresses = {c.laddr.ip for c in psutil.Process().net_connections('inet')}
+print('sockets', *sorted(addresses), flush=True)
+rclpy.spin(node)
+"""
+
+
+@pytest.mark.parametrize(
+    ('chosen', 'profile'),
+    [
+        ({}, 'fastdds_localhost.xml'),
+        ({'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}, 'fastdds_localhost.xml'),
+        ({'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}, 'fastdds_network.xml'),
+        ({'RMW_IMPLEMENTATION': 'rmw_fastrtps_dynamic_cpp'}, 'fastdds_localhost.xml'),
+    ],
+)
+def test_a_profile_is_chosen(chosen, profile):
+    environment = dict(chosen)
+    set_dds_defaults(environment)
+    assert os.path.basename(environment[PROFILE]) == profile
+    assert os.path.isfile(environment[PROFILE])
+    assert environment['FASTRTPS_DEFAULT_PROFILES_FILE'] == environment[PROFILE]
+
+
+@pytest.mark.parametrize(
+    'chosen',
+    [
+        {PROFILE: '/their.xml'},
+        {'FASTRTPS_DEFAULT_PROFILES_FILE': '/their.xml'},
+        {'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA'},
+    ],
+)
+def test_what_the_user_chose_stays(chosen):
+    environment = dict(chosen)
+    set_dds_defaults(environment)
+    assert environment == chosen
+
+
+def test_other_middleware_is_kept_on_this_machine():
+    environment = {'RMW_IMPLEMENTATION': 'rmw_cyclonedds_cpp'}
+    set_dds_defaults(environment)
+    assert environment.pop('ROS_AUTOMATIC_DISCOVERY_RANGE') == 'LOCALHOST'
+    assert environment == {'RMW_IMPLEMENTATION': 'rmw_cyclonedds_cpp'}
+
+
+@pytest.mark.ros
+def test_raw_images_arrive_and_nothing_listens_beyond_loopback(start_process, domain_id):
+    pytest.importorskip('rclpy', reason='rclpy is not installed')
+    pytest.importorskip('psutil', reason='psutil is not installed')
+    names = ('DDS', 'ROS_', 'RMW_')
+    environment = {k: v for k, v in os.environ.items() if not any(n in k for n in names)}
+    environment = {k: v for k, v in environment.items() if 'PROFILES_FILE' not in k}
+    environment['ROS_DOMAIN_ID'] = str(domain_id)
+    set_dds_defaults(environment)
+    options = {'env': environment, 'cwd': tempfile.gettempdir()}
+    subscriber = start_process(sys.executable, '-c', SUBSCRIBER, **options)
+    assert subscriber.wait_for('sockets').split() == ['sockets', '127.0.0.1']
+    start_process(sys.executable, '-c', PUBLISHER, **options).wait_for('published')
+    assert subscriber.wait_for('received').split() == ['received', '60']
