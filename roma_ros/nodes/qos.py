@@ -1,0 +1,78 @@
+"""Subscriptions that get all that a publisher offers, whoever starts first."""
+
+from collections.abc import Callable
+from typing import Any
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+
+class AdaptiveSubscription:
+    """
+    A subscription that is reliable until a best-effort publisher turns up.
+
+    A reliable subscription and a best-effort publisher never meet, and a best-effort
+    subscription loses what a reliable publisher would have sent again.
+    ``qos_profile_best_available`` decides once, at creation: made before the camera's driver
+    runs, it stays reliable, and a best-effort driver is never heard.
+
+    :param node: whose executor serves it.
+    :param message_type: type of the messages.
+    :param topic: name of the topic.
+    :param callback: takes each message.
+    :param depth: messages that may wait.
+    :param raw: hand over serialized bytes.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        message_type: type,
+        topic: str,
+        callback: Callable[[Any], None],
+        *,
+        depth: int,
+        raw: bool = False,
+    ) -> None:
+        self._node = node
+        self._make = lambda reliability: node.create_subscription(
+            message_type,
+            topic,
+            callback,
+            QoSProfile(depth=depth, reliability=reliability, durability=DurabilityPolicy.VOLATILE),
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
+            raw=raw,
+        )
+        self.reliability = ReliabilityPolicy.RELIABLE
+        self._subscription = self._make(self.reliability)
+        self._timer: Any = None
+
+    @property
+    def topic_name(self) -> str:
+        """Return the full name of the topic, after remapping."""
+        return self._subscription.topic_name
+
+    def destroy(self) -> None:
+        """End the subscription."""
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+        self._node.destroy_subscription(self._subscription)
+
+    def _on_incompatible(self, event: object) -> None:
+        # Not here: the subscription must outlive its own callback.
+        if self.reliability is ReliabilityPolicy.RELIABLE and self._timer is None:
+            self._timer = self._node.create_timer(0.0, self._relax)
+
+    def _relax(self) -> None:
+        self._node.destroy_timer(self._timer)
+        self._timer = None
+        self._node.destroy_subscription(self._subscription)
+        self.reliability = ReliabilityPolicy.BEST_EFFORT
+        self._subscription = self._make(self.reliability)
+        self._node.get_logger().info(
+            f'{self.topic_name} is published best effort; subscribed best effort'
+        )

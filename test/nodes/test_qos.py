@@ -1,0 +1,64 @@
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Int32
+
+from roma_ros.nodes.qos import AdaptiveSubscription
+
+pytestmark = pytest.mark.ros
+
+#: A publisher in a process of its own, which counts as long as it lives.
+PUBLISHER = """
+import itertools, sys, time, rclpy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Int32
+rclpy.init()
+node = rclpy.create_node('publisher')
+qos = QoSProfile(depth=50, reliability=getattr(ReliabilityPolicy, sys.argv[1]))
+publisher = node.create_publisher(Int32, 'count', qos)
+for number in itertools.count():
+    publisher.publish(Int32(data=number))
+    time.sleep(0.01)
+"""
+
+
+def start_publisher(start_process, reliability, folder):
+    import sys
+
+    return start_process(sys.executable, '-c', PUBLISHER, reliability, cwd=folder)
+
+
+@pytest.mark.parametrize('first', ['publisher', 'subscription'])
+@pytest.mark.parametrize('reliability', ['RELIABLE', 'BEST_EFFORT'])
+def test_whoever_starts_first_is_heard(
+    start_process, ros_node, wait_until, tmp_path, reliability, first
+):
+    received = []
+    if first == 'publisher':
+        start_publisher(start_process, reliability, tmp_path)
+        wait_until(lambda: ros_node.count_publishers('count') == 1)
+    subscription = AdaptiveSubscription(
+        ros_node, Int32, 'count', lambda message: received.append(message.data), depth=50
+    )
+    if first == 'subscription':
+        start_publisher(start_process, reliability, tmp_path)
+    wait_until(lambda: len(received) >= 20, 'twenty messages')
+    assert subscription.reliability.name == reliability
+    assert received == list(range(received[0], received[0] + len(received)))
+    assert subscription.topic_name == '/count'
+    subscription.destroy()
+
+
+def test_a_plain_reliable_subscription_would_hear_nothing(
+    start_process, ros_node, wait_until, tmp_path
+):
+    plain, adaptive = [], []
+    ros_node.create_subscription(
+        Int32, 'count', plain.append, QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
+    )
+    AdaptiveSubscription(ros_node, Int32, 'count', adaptive.append, depth=50)
+    start_publisher(start_process, 'BEST_EFFORT', tmp_path)
+    wait_until(lambda: len(adaptive) >= 20, 'twenty messages')
+    assert plain == []
