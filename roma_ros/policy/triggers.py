@@ -1,7 +1,7 @@
 """From speak probabilities to the decision to speak."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .instructions import InstructionKind
 
@@ -39,6 +39,13 @@ class TriggerConfig:
                 f'hysteresis is {self.hysteresis}, expected at least 0 and less than the '
                 f'threshold {self.threshold}'
             )
+
+    def with_threshold(self, threshold: float) -> 'TriggerConfig':
+        """Return the same with another threshold, and a hysteresis that fits below it."""
+        hysteresis = self.hysteresis
+        if hysteresis is not None:
+            hysteresis = min(hysteresis, threshold / 2)
+        return replace(self, threshold=threshold, hysteresis=hysteresis)
 
 
 #: Presets by kind. Narration and its threshold: paper A.3 and Table 8; alerts: the release's

@@ -18,6 +18,7 @@ from ..policy.triggers import PRESETS, Trigger, TriggerConfig
 from ..units.unit import MultimodalUnit
 from .branch import Branch
 from .engine import Engine
+from .results import Score, Segment, StepResult
 from .transcript import WindowConfig
 
 #: The id of the branch that hears questions where no narration stands.
@@ -39,69 +40,6 @@ class SessionConfig:
     triggers: dict[InstructionKind, TriggerConfig] = field(default_factory=lambda: dict(PRESETS))
     max_segments: int = 4
     max_instructions: int = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class Score:
-    """The speak probability of one unit for one instruction, and what the trigger made of it."""
-
-    instruction: Instruction
-    probability: float
-    threshold: float
-    triggered: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Segment:
-    """
-    A piece of an utterance, to be said now.
-
-    :param utterance_id: running number in the session, from 1.
-    :param sequence: running number of the segment in its utterance, from 0.
-    :param final: the utterance ends here; the text may be empty then.
-    :param kind: what kind of utterance.
-    :param instruction_id: the instruction or question that it belongs to.
-    :param text: of this segment alone.
-    :param probability: speak probability of the unit that triggered the utterance.
-    """
-
-    utterance_id: int
-    sequence: int
-    final: bool
-    kind: InstructionKind
-    instruction_id: str
-    text: str
-    probability: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepResult:
-    """
-    What came of one unit.
-
-    :param unit: the unit.
-    :param scores: one for each branch.
-    :param segments: what to say.
-    :param highlights: what began, went on or ended, with its instruction.
-    :param process_ms: frames to patches and audio to log-mel [ms].
-    :param encode_ms: the towers [ms].
-    :param step_ms: reading the unit and the speak head, all branches [ms].
-    :param decode_ms: decoding text [ms].
-    """
-
-    unit: MultimodalUnit
-    scores: tuple[Score, ...]
-    segments: tuple[Segment, ...]
-    highlights: tuple[tuple[Instruction, Highlight], ...]
-    process_ms: float
-    encode_ms: float
-    step_ms: float
-    decode_ms: float
-
-    @property
-    def compute_ms(self) -> float:
-        """Return the time until the scores were known [ms]."""
-        return self.process_ms + self.encode_ms + self.step_ms
 
 
 @dataclass
@@ -239,6 +177,13 @@ class StreamSession:
         question_id = f'question-{next(self._question_ids)}'
         watch.questions.append(_Question(question_id, token_ids))
         return question_id
+
+    def withdraw(self, question_id: str) -> None:
+        """Take a question back, or end its answer; nothing happens where neither is at hand."""
+        for watch in self._watches:
+            watch.questions = deque(q for q in watch.questions if q.id != question_id)
+            if watch.utterance is not None and watch.utterance.instruction_id == question_id:
+                self.interrupt()
 
     def interrupt(self) -> None:
         """Be quiet: end what is being said at the next token. Any thread may call this."""
@@ -415,10 +360,7 @@ class StreamSession:
         preset = self.config.triggers[instruction.kind]
         if instruction.threshold is None:
             return preset
-        hysteresis = preset.hysteresis
-        if hysteresis is not None:
-            hysteresis = min(hysteresis, instruction.threshold / 2)
-        return replace(preset, threshold=instruction.threshold, hysteresis=hysteresis)
+        return preset.with_threshold(instruction.threshold)
 
     def _make_watch(self, instruction: Instruction) -> _Watch:
         trigger = self._trigger_config(instruction)

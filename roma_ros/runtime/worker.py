@@ -9,7 +9,8 @@ import threading
 from typing import TypeVar
 
 from ..units.unit import MultimodalUnit
-from .session import StepResult, StreamSession
+from .results import StepResult
+from .session import StreamSession
 
 _T = TypeVar('_T')
 _log = logging.getLogger(__name__)

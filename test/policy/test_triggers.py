@@ -1,6 +1,7 @@
 from hypothesis import given, strategies as st
 import pytest
 
+from roma_ros.policy.instructions import InstructionKind
 from roma_ros.policy.triggers import PRESETS, Trigger, TriggerConfig
 
 probabilities = st.lists(st.floats(0, 1), max_size=60)
@@ -85,3 +86,12 @@ def test_presets_hold_the_papers_narration_threshold():
 def test_bad_values_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         TriggerConfig(**fields)
+
+
+def test_another_threshold_keeps_a_hysteresis_that_fits():
+    config = TriggerConfig(threshold=0.6, hysteresis=0.1, window_units=2)
+    assert config.with_threshold(0.9) == TriggerConfig(
+        threshold=0.9, hysteresis=0.1, window_units=2
+    )
+    assert config.with_threshold(0.1).hysteresis == 0.05
+    assert PRESETS[InstructionKind.NARRATION].with_threshold(0.5).hysteresis is None

@@ -118,6 +118,16 @@ def test_an_interrupt_ends_what_is_being_said(make_session, make_unit):
     assert_prefilled(session)
 
 
+def test_a_question_can_be_taken_back_before_and_while_it_is_answered(make_session, make_unit):
+    session = make_session(NARRATE, speak=False)
+    first, second = session.ask('what is this?'), session.ask('and that?')
+    session.withdraw(second)
+    assert [s.instruction_id for s in session.step(make_unit(0)).segments] == [first]
+    session.withdraw(first)
+    assert [s.final for s in session.step(make_unit(1)).segments] == [True]
+    assert session.step(make_unit(2)).segments == ()
+
+
 def test_a_narration_takes_over_from_the_listener(make_session, make_unit):
     session = make_session(ALERT, speak=False)
     assert session.instructions == (ALERT,)

@@ -1,0 +1,97 @@
+"""From a model's folder and a few names to what a session needs."""
+
+from dataclasses import dataclass
+import os
+from pathlib import Path
+
+import torch
+
+from ..model.checkpoint import load_roma
+from ..model.processor import UnitProcessor
+from ..model.prompts import Protocol
+from ..share import share_folder
+from .engine import Engine
+from .torch_engine import TorchEngine
+
+#: Engines that can be asked for by name.
+ENGINES = ('torch',)
+
+
+@dataclass(frozen=True, eq=False)
+class Runtime:
+    """
+    A loaded model, ready for sessions.
+
+    :param path: its folder.
+    :param engine: runs the network.
+    :param processor: units to features.
+    :param protocol: token ids of the dialogue.
+    """
+
+    path: Path
+    engine: Engine
+    processor: UnitProcessor
+    protocol: Protocol
+
+
+def default_model() -> Path:
+    """Return the folder of roma-tiny, which comes with the package."""
+    return share_folder() / 'models' / 'roma-tiny'
+
+
+def load_runtime(
+    model: str | Path = '',
+    *,
+    engine: str = 'torch',
+    device: str = 'auto',
+    dtype: str = 'auto',
+    threads: int = 0,
+) -> Runtime:
+    """
+    Load a model.
+
+    :param model: its folder; empty: roma-tiny.
+    :param engine: one of ENGINES.
+    :param device: ``cpu``, ``cuda:0``, or ``auto``: a GPU if there is one.
+    :param dtype: a torch dtype's name, or ``auto``: float32 on a CPU, bfloat16 elsewhere.
+    :param threads: CPU threads of the network, for the whole process; 0: one for each core.
+    :return: the model, ready for sessions.
+    :raises FileNotFoundError: when there is no such model.
+    :raises ValueError: when the model is broken, or a name is not known here.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f'engine is {engine!r}, expected one of {", ".join(ENGINES)}')
+    where = _device(device)
+    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+    path = Path(model) if model else default_model()
+    loaded = load_roma(path, device=where, dtype=_dtype(dtype, where))
+    return Runtime(
+        path=path,
+        engine=TorchEngine(loaded.model),
+        processor=loaded.processor,
+        protocol=Protocol(loaded.tokenizer),
+    )
+
+
+def _device(name: str) -> torch.device:
+    if name == 'auto':
+        return torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f'device is {name!r}, expected cpu, cuda:N or auto ({error})') from None
+    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f'device is {name!r}, but torch sees {torch.cuda.device_count()} GPUs; '
+            "use 'cpu' or 'auto', or install a torch that was built for your GPU"
+        )
+    return device
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    if name == 'auto':
+        return torch.float32 if device.type == 'cpu' else torch.bfloat16
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ValueError(f'dtype is {name!r}, expected float32, bfloat16, float16 or auto')
+    return dtype
