@@ -69,7 +69,7 @@ class StreamRecord:
 
     :param start_ns: begin of the first input, or of the first unit without one.
     :param end_ns: end of the last input or unit.
-    :param status: the newest status message's fields; none when no status was recorded.
+    :param status: fields of the newest status of the active node, or of the first status at all.
     :param instructions: kind and text of each instruction ever listed in a status, by id.
     :param num_frames: images of the first camera.
     :param audio_gaps_ns: spans that no sample covers, between the first and the last chunk.
@@ -222,5 +222,7 @@ def _highlight(message: Any) -> RecordedHighlight:
 def _add_status(record: StreamRecord, message: Any) -> None:
     for item in message.instructions:
         record.instructions[item.id] = (int(item.kind), item.text)
+    if record.status and int(message.state) != int(message.STATE_ACTIVE):
+        return
     names = set(message.__dataclass_fields__) - {'header', 'instructions', '__msgtype__'}
     record.status = {name: getattr(message, name) for name in names if name.islower()}

@@ -58,6 +58,14 @@ def test_status_is_the_newest_and_instructions_are_kept(record):
     }
 
 
+def test_counters_are_those_of_the_active_node(record_writer):
+    writer, path = record_writer
+    for stamp, (state, units) in enumerate(((2, 0), (4, 7), (4, 8), (3, 0))):
+        writer.write('/roma/status', 'roma_ros/msg/Status', stamp, state=state, units=units)
+    writer.finish()
+    assert read_record(path).status['units'] == 8
+
+
 def test_images_are_counted_and_thinned_out(record):
     cv2 = pytest.importorskip('cv2')
     assert record.num_frames == 200

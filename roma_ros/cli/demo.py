@@ -1,0 +1,251 @@
+"""
+Play a recording through the roma node, and leave a record, a summary and a report.
+
+::
+
+    roma demo
+    roma demo --seconds 20 --output demo_short
+    roma demo --media my_video.mp4 --instruct 'alert: a dog comes in'
+"""
+
+import argparse
+from collections.abc import Sequence
+import json
+import os
+from pathlib import Path
+import signal
+import sys
+import time
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from .isolation import isolated_environment
+from .processes import ProcessError, Processes
+from .progress import bar, plain, ProgressLine
+from .ros_arguments import parameter_arguments
+
+if TYPE_CHECKING:
+    from ..nodes.observer import StreamObserver, StreamView
+
+_INSTRUCTIONS = ('narrate', 'alert: you see a cyclist')
+# How long the node may take to load the model [s].
+_START_TIMEOUT_S = 180.0
+# The stream is over when nothing new has come for so long [s]; waiting ends in any case after:
+_QUIET_S, _FINISH_TIMEOUT_S = 2.5, 60.0
+_POLL_S = 0.2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run the demo.
+
+    :param argv: options.
+    :return: exit code: 0, 1 when something failed, 130 when it was interrupted.
+    """
+    options = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        summary = _run(options)
+    except KeyboardInterrupt:
+        print('\nroma demo: stopped')
+        return 130
+    except (ProcessError, ValueError, OSError, ModuleNotFoundError, TimeoutError) as error:
+        print(f'\nroma demo: {error}', file=sys.stderr)
+        return 1
+    print(_closing_words(options.output, summary))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='roma demo',
+        description='Play a recording, with sound, through the roma node in real time, each in '
+        'its own process. Leaves stream.mcap, summary.json and report.html.',
+    )
+    parser.add_argument('--output', type=Path, default=Path('demo_output'), metavar='FOLDER')
+    parser.add_argument(
+        '--seconds', type=float, default=45.0, help='length of the recording that is built'
+    )
+    parser.add_argument('--media', type=Path, metavar='FILE', help='play this recording instead')
+    parser.add_argument('--rate', type=float, default=1.0, help='speed of the playback')
+    parser.add_argument('--model', metavar='FOLDER', default='', help='the model; else roma-tiny')
+    parser.add_argument(
+        '--instruct',
+        metavar='LINE',
+        action='append',
+        help="what the node is asked for, as in 'alert: CONDITION'; may be given several times; "
+        f'else {" and ".join(repr(line) for line in _INSTRUCTIONS)}',
+    )
+    return parser
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _run(options: argparse.Namespace) -> dict[str, object]:
+    output: Path = options.output
+    media = _media(options)
+    for name in ('stream.mcap', 'summary.json', 'report.html'):
+        (output / name).unlink(missing_ok=True)
+    log_folder = output / 'log'
+    os.environ.update(isolated_environment())
+    os.environ['ROS_LOG_DIR'] = str((log_folder / 'ros').resolve())
+    # Not before: the domain of a process is chosen when rclpy is imported or initialised.
+    from ..nodes.observer import StreamObserver
+
+    print(f'ROS_DOMAIN_ID={os.environ["ROS_DOMAIN_ID"]}, logs in {log_folder}', flush=True)
+    line = ProgressLine()
+    duration_s = _duration_s(media) / options.rate
+    with Processes(log_folder, os.environ) as processes, StreamObserver() as observer:
+        processes.start('recorder', _node('recorder_node', {'path': str(output / 'stream.mcap')}))
+        instructions = options.instruct or list(_INSTRUCTIONS)
+        processes.start(
+            'roma', _node('roma_node', {'model': options.model, 'instructions': instructions})
+        )
+        _wait_for_model(processes, observer, line)
+        playback = {
+            'source': str(media),
+            'rate': options.rate,
+            # The node and the recorder: nothing is played before both listen.
+            'wait_for_subscribers': 2,
+        }
+        processes.start('playback', _node('playback_node', playback))
+        _follow(processes, observer, line, duration_s)
+        for name in ('playback', 'recorder', 'roma'):
+            processes.stop(name)
+    return _report(output, media)
+
+
+def _media(options: argparse.Namespace) -> Path:
+    """Return the recording; build it unless it is there as wanted."""
+    from ..evaluation.demo_recording import build_recording, load_truth, VERSION
+
+    if options.media is not None:
+        if not options.media.is_file():
+            raise ValueError(f'no such recording: {options.media}')
+        return options.media
+    path: Path = options.output / 'recording.mp4'
+    truth_path = path.with_suffix('.json')
+    if path.is_file() and truth_path.is_file():
+        truth = load_truth(truth_path)
+        if truth.version == VERSION and abs(truth.duration_s - options.seconds) < 0.05:
+            return path
+    print(f'building a recording of {options.seconds:g} s with speech at known times', flush=True)
+    build_recording(path, seconds=options.seconds)
+    return path
+
+
+def _duration_s(media: Path) -> float:
+    """Return the length of a media file [s], 0 where it is not known."""
+    import av
+
+    with av.open(str(media)) as container:
+        return (container.duration or 0) / av.time_base
+
+
+def _node(name: str, parameters: dict[str, bool | int | float | str | Sequence[str]]) -> list[str]:
+    """Return the command that starts a node, as ``ros2 run`` would."""
+    from ..share import share_folder
+
+    executable = share_folder().parents[1] / 'lib' / 'roma_ros' / name
+    if not executable.is_file():
+        raise ValueError(
+            f'{name} is not installed; run make build, or pip install . (looked at {executable})'
+        )
+    return [str(executable), *parameter_arguments(parameters)]
+
+
+def _wait_for_model(processes: Processes, observer: 'StreamObserver', line: ProgressLine) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while not observer.view.active:
+        processes.check()
+        if observer.view.failed:
+            raise ProcessError(f'the roma node cannot start: {observer.view.detail}')
+        if time.monotonic() > deadline:
+            raise TimeoutError(
+                f'the roma node was not active after {_START_TIMEOUT_S:.0f} s '
+                f'({observer.view.detail or "no status"}); see its log'
+            )
+        line.show(f'loading the model … {plain(observer.view.detail)}')
+        time.sleep(_POLL_S)
+
+
+def _follow(
+    processes: Processes, observer: 'StreamObserver', line: ProgressLine, duration_s: float
+) -> None:
+    """Show the progress until the recording is played and everything in it is seen."""
+    start = time.monotonic()
+    ended: float | None = None
+    while True:
+        now, view = time.monotonic(), observer.view
+        processes.check()
+        line.show(_progress(view, min(now - start, duration_s), duration_s))
+        if ended is None and processes.poll('playback') is not None:
+            ended = now
+        if ended is not None:
+            quiet_s = now - max(ended, view.last_unit_s)
+            if view.queue_length == 0 and quiet_s > _QUIET_S:
+                break
+            if now - ended > _FINISH_TIMEOUT_S:
+                raise TimeoutError(
+                    f'{view.queue_length} units still wait {_FINISH_TIMEOUT_S:.0f} s after the '
+                    'end of the recording; the model is too slow for this machine'
+                )
+        time.sleep(_POLL_S)
+    line.finish()
+    if not view.units:
+        raise ValueError('no unit was scored; see the logs of roma and playback')
+
+
+def _progress(view: 'StreamView', played_s: float, duration_s: float) -> str:
+    said = f'  “{plain(view.utterance)}”' if view.utterance else ''
+    return (
+        f'{played_s:3.0f}/{duration_s:.0f} s  {view.units:3d} units  '
+        f'{bar(view.probability, view.threshold)} {view.probability:.2f}  '
+        f'p95 {view.latency_p95_ms:.0f} ms{said}'
+    )
+
+
+def _report(output: Path, media: Path) -> dict[str, object]:
+    from ..evaluation.demo_recording import load_truth
+    from ..evaluation.record import read_record
+    from ..evaluation.report import write_report
+    from ..evaluation.summary import summarize
+
+    record = read_record(output / 'stream.mcap')
+    truth_path = media.with_suffix('.json')
+    truth = load_truth(truth_path) if truth_path.is_file() else None
+    summary = summarize(record, frames_published=_num_frames(media))
+    (output / 'summary.json').write_text(
+        json.dumps(summary, indent=1, ensure_ascii=False) + '\n', encoding='utf-8'
+    )
+    write_report(output / 'report.html', record, summary, truth=truth)
+    return summary
+
+
+def _num_frames(media: Path) -> int | None:
+    """Return how many images a media file has; none where the file does not say."""
+    import av
+
+    with av.open(str(media)) as container:
+        return container.streams.video[0].frames or None if container.streams.video else None
+
+
+def _closing_words(output: Path, summary: dict[str, object]) -> str:
+    return (
+        '\n'
+        f'  units       {summary["units"]}, {summary["units_dropped"]} dropped\n'
+        f'  latency     {summary["unit_latency_p50_ms"]} ms median, '
+        f'{summary["unit_latency_p95_ms"]} ms p95\n'
+        f'  real time   factor {summary["real_time_factor"]}\n'
+        f'  frames      {summary["frames_received"]} of {summary["frames_published"]} received\n'
+        f'  audio       {summary["audio_gaps"]} gaps\n'
+        f'  utterances  {summary["utterances"]}, highlights {summary["highlights"]}\n\n'
+        f'  {output / "report.html"}\n  {output / "summary.json"}\n'
+        f'  {output / "stream.mcap"}  (opens in Foxglove)'
+    )
+
+
+if __name__ == '__main__':
+    sys.exit(main())

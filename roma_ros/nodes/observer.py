@@ -1,0 +1,143 @@
+"""Looking on while the roma node works, from another process."""
+
+from dataclasses import dataclass, replace
+import threading
+import time
+from types import TracebackType
+
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+
+from ..msg import SpeakScore, Status, Utterance
+
+_NO_INPUT = SpeakScore.UNIT_NO_VIDEO | SpeakScore.UNIT_NO_AUDIO
+
+
+@dataclass(frozen=True)
+class StreamView:
+    """
+    What the observer knows at one moment.
+
+    :param state: ``Status.STATE_*``; 0 before the first status.
+    :param detail: the status's own words.
+    :param units: units that were scored and had any input.
+    :param last_unit_s: monotonic time at which the newest of them was seen; 0 before the first.
+    :param probability: highest speak probability of the newest unit, 0..1.
+    :param threshold: threshold of the same instruction.
+    :param utterance: the newest utterance's text so far.
+    :param latency_p95_ms: as in the status.
+    :param queue_length: units that wait, as in the status.
+    """
+
+    state: int = 0
+    detail: str = ''
+    units: int = 0
+    last_unit_s: float = 0.0
+    probability: float = 0.0
+    threshold: float = 0.0
+    utterance: str = ''
+    latency_p95_ms: float = 0.0
+    queue_length: int = 0
+
+    @property
+    def active(self) -> bool:
+        """Tell whether the node runs the model."""
+        return self.state == Status.STATE_ACTIVE
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether the node reports an error."""
+        return self.state == Status.STATE_ERROR
+
+
+class StreamObserver:
+    """
+    Follow the roma node in a thread of its own, with a ROS context of its own.
+
+    :param node_name: name of the node to follow.
+    """
+
+    def __init__(self, node_name: str = 'roma') -> None:
+        self._name = node_name
+        self._context = Context()
+        self._view = StreamView()
+        self._lock = threading.Lock()
+        self._newest_unit = -1
+        self._utterance_id = 0
+        self._thread = threading.Thread(target=self._spin, name='observer', daemon=True)
+
+    def __enter__(self) -> 'StreamObserver':
+        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
+        self._node = rclpy.create_node('observer', context=self._context)
+        latched = QoSProfile(
+            depth=1,
+            reliability=ReliabilityPolicy.RELIABLE,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL,
+        )
+        scores = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
+        subscribe = self._node.create_subscription
+        subscribe(Status, f'{self._name}/status', self._on_status, latched)
+        subscribe(SpeakScore, f'{self._name}/speak_score', self._on_score, scores)
+        subscribe(Utterance, f'{self._name}/utterance', self._on_utterance, 10)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        rclpy.shutdown(context=self._context)
+        self._thread.join()
+        self._node.destroy_node()
+
+    @property
+    def view(self) -> StreamView:
+        """Return what is known now."""
+        with self._lock:
+            return self._view
+
+    def _spin(self) -> None:
+        executor = SingleThreadedExecutor(context=self._context)
+        executor.add_node(self._node)
+        try:
+            executor.spin()
+        except ExternalShutdownException:
+            pass
+        finally:
+            executor.shutdown()
+
+    def _on_status(self, message: Status) -> None:
+        with self._lock:
+            self._view = replace(
+                self._view,
+                state=message.state,
+                detail=message.detail,
+                latency_p95_ms=message.unit_latency_p95_ms,
+                queue_length=message.queue_length,
+            )
+
+    def _on_score(self, message: SpeakScore) -> None:
+        if message.unit_flags & _NO_INPUT == _NO_INPUT:
+            return
+        with self._lock:
+            new = message.unit_index != self._newest_unit
+            self._newest_unit = message.unit_index
+            if new or message.probability > self._view.probability:
+                self._view = replace(
+                    self._view,
+                    units=self._view.units + new,
+                    last_unit_s=time.monotonic(),
+                    probability=message.probability,
+                    threshold=message.threshold,
+                )
+
+    def _on_utterance(self, message: Utterance) -> None:
+        with self._lock:
+            before = self._view.utterance if message.id == self._utterance_id else ''
+            self._utterance_id = message.id
+            self._view = replace(self._view, utterance=before + message.text)
