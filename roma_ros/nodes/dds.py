@@ -1,6 +1,7 @@
 """DDS settings under which camera images arrive, and nobody outside this machine can listen."""
 
 from collections.abc import MutableMapping
+from importlib.metadata import PackageNotFoundError, version
 import os
 
 from ..share import share_folder
@@ -8,7 +9,7 @@ from ..share import share_folder
 #: The variables in which a user may have chosen how Fast DDS works.
 _FAST_DDS_VARIABLES = (
     'FASTDDS_DEFAULT_PROFILES_FILE',
-    'FASTRTPS_DEFAULT_PROFILES_FILE',  # Fast DDS 2, up to Jazzy
+    'FASTRTPS_DEFAULT_PROFILES_FILE',  # Fast DDS 2: Humble, Jazzy
     'FASTDDS_BUILTIN_TRANSPORTS',
 )
 
@@ -33,6 +34,13 @@ def set_dds_defaults(environment: MutableMapping[str, str] = os.environ) -> None
         return
     reach = environment.get('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     profile = 'fastdds_localhost.xml' if reach == 'LOCALHOST' else 'fastdds_network.xml'
-    path = str(share_folder() / 'config' / profile)
-    environment['FASTDDS_DEFAULT_PROFILES_FILE'] = path
-    environment['FASTRTPS_DEFAULT_PROFILES_FILE'] = path
+    environment[_profile_variable()] = str(share_folder() / 'config' / profile)
+
+
+def _profile_variable() -> str:
+    # The one that this Fast DDS knows: version 3 reads both, and complains of a repetition.
+    try:
+        is_version_2 = int(version('rclpy').split('.')[0]) < 8
+    except PackageNotFoundError:
+        is_version_2 = False
+    return _FAST_DDS_VARIABLES[1 if is_version_2 else 0]

@@ -7,6 +7,7 @@ import pytest
 from roma_ros.nodes.dds import set_dds_defaults
 
 PROFILE = 'FASTDDS_DEFAULT_PROFILES_FILE'
+OLD_PROFILE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 #: Publish 60 raw images at 30 Hz, best effort, to who listens.
 PUBLISHER = """
 import time, rclpy
@@ -62,14 +63,21 @@ def test_a_profile_is_chosen(chosen, profile):
     set_dds_defaults(environment)
     assert os.path.basename(environment[PROFILE]) == profile
     assert os.path.isfile(environment[PROFILE])
-    assert environment['FASTRTPS_DEFAULT_PROFILES_FILE'] == environment[PROFILE]
+    assert len(environment) == len(chosen) + 1  # Fast DDS 3 complains of the older name
+
+
+def test_fast_dds_2_gets_the_name_that_it_knows(monkeypatch):
+    monkeypatch.setattr('roma_ros.nodes.dds.version', lambda package: '7.1.5')  # Jazzy's rclpy
+    environment = {}
+    set_dds_defaults(environment)
+    assert list(environment) == [OLD_PROFILE]
 
 
 @pytest.mark.parametrize(
     'chosen',
     [
         {PROFILE: '/their.xml'},
-        {'FASTRTPS_DEFAULT_PROFILES_FILE': '/their.xml'},
+        {OLD_PROFILE: '/their.xml'},
         {'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA'},
     ],
 )
