@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from roma_ros.model.checkpoint import load_roma
 from roma_ros.model.prompts import Protocol
@@ -14,6 +15,8 @@ from roma_ros.runtime.transcript import WindowConfig
 from roma_ros.units.unit import MultimodalUnit, UNIT_NS
 
 ROMA_TINY = Path(__file__).parents[2] / 'models' / 'roma-tiny'
+# Two threads that wait for each other on busy cores take ten times as long as one.
+torch.set_num_threads(1)
 
 #: Triggers that a test decides about: the speak probability is never 0 or 1.
 ALWAYS = TriggerConfig(threshold=1e-12, hysteresis=None)

@@ -100,6 +100,7 @@ def test_calls_run_on_the_workers_thread_before_the_next_unit(gate, worker):
     name = worker.call(lambda session: (threading.current_thread().name, list(worker.results)))
     gate.leave.release()
     assert name.result(10) == ('roma-inference', [0])
+    gate.leave.release()
     with pytest.raises(ValueError, match='from the call'):
         worker.call(lambda session: (_ for _ in ()).throw(ValueError('from the call'))).result(10)
 
