@@ -64,7 +64,11 @@ def _model(folder: Path) -> Iterator[tuple[str, str]]:
     tokenizer_path = folder / 'tokenizer.json'
     if not tokenizer_path.is_file():
         raise ValueError(f'no model: a folder with config.json and tokenizer.json, got {folder}')
-    tokenizer = Tokenizer.from_file(str(tokenizer_path))
+    try:
+        tokenizer = Tokenizer.from_file(str(tokenizer_path))
+    # The library raises nothing narrower.
+    except Exception as error:
+        raise ValueError(f'broken tokenizer ({error}): {tokenizer_path}') from error
     config = read_config(folder, TokenIds.lookup(tokenizer.token_to_id))
     num_parameters, num_head, dtypes, num_bytes = _weights(folder)
     text, vision, audio = (
