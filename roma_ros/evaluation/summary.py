@@ -28,9 +28,9 @@ SUMMARY_KEYS = {
     'unit_latency_p50_ms': "from a unit's end (capture time) to its score's publication, median",
     'unit_latency_p95_ms': 'the same, 95th percentile',
     'unit_latency_max_ms': 'the same, worst',
-    'unit_compute_p50_ms': 'processing, encoding and step of a unit, without text, median',
+    'unit_compute_p50_ms': 'processing, encoding, step and text of a unit, median of the last 600',
     'unit_compute_p95_ms': 'the same, 95th percentile',
-    'real_time_factor': 'mean compute per second of stream; below 1 the model keeps up',
+    'real_time_factor': 'mean processing, encoding and step per second of stream, without text',
     'frames_published': 'images in the recording that was played',
     'frames_received': 'images that arrived at the node',
     'frames_dropped': 'published but not received',
@@ -97,8 +97,8 @@ def summarize(record: StreamRecord, *, frames_published: int | None = None) -> d
         'unit_latency_p50_ms': _percentile(latency_ms, 50),
         'unit_latency_p95_ms': _percentile(latency_ms, 95),
         'unit_latency_max_ms': _percentile(latency_ms, 100),
-        'unit_compute_p50_ms': _percentile(compute_ms, 50),
-        'unit_compute_p95_ms': _percentile(compute_ms, 95),
+        'unit_compute_p50_ms': _rounded(status.get('unit_compute_p50_ms')),
+        'unit_compute_p95_ms': _rounded(status.get('unit_compute_p95_ms')),
         'real_time_factor': round(float(np.mean(compute_ms)) / 1000, 4) if compute_ms else None,
         'frames_published': frames_published,
         'frames_dropped': dropped,
@@ -122,3 +122,7 @@ def num_cores() -> int:
 
 def _percentile(values: Sequence[float], q: float) -> float | None:
     return round(float(np.percentile(values, q)), 1) if values else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(float(value), 1)

@@ -49,8 +49,9 @@ class StreamView:
 
     @property
     def failed(self) -> bool:
-        """Tell whether the node reports an error."""
-        return self.state == Status.STATE_ERROR
+        """Tell whether the node reports an error, or why it cannot go on."""
+        stuck = self.state in (Status.STATE_UNCONFIGURED, Status.STATE_INACTIVE)
+        return self.state == Status.STATE_ERROR or (stuck and self.detail != '')
 
 
 class StreamObserver:

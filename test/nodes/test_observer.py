@@ -52,6 +52,13 @@ def test_view_follows_the_node(ros_node, wait_until):
         scores.publish(SpeakScore(unit_index=3, probability=0.3, threshold=0.7))
         wait_until(lambda: observer.view.probability == pytest.approx(0.4), 'the highest')
         assert observer.view.threshold == pytest.approx(0.8)
-        status.publish(Status(state=Status.STATE_ERROR, detail='no such model'))
+        status.publish(Status(state=Status.STATE_INACTIVE))
+        wait_until(lambda: not observer.view.active, 'the end')
+        assert not observer.view.failed
+        status.publish(Status(state=Status.STATE_ERROR))
         wait_until(lambda: observer.view.failed, 'the error')
+        status.publish(Status(state=Status.STATE_UNCONFIGURED))
+        wait_until(lambda: not observer.view.failed, 'another start')
+        status.publish(Status(state=Status.STATE_UNCONFIGURED, detail='no such model'))
+        wait_until(lambda: observer.view.failed, 'the reason')
     assert observer.view.detail == 'no such model'
