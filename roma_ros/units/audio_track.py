@@ -84,7 +84,8 @@ class AudioTrack:
 
         :param stamp_ns: capture time of its first sample [ns].
         :param samples: float32 ``[n]``, n > 0; kept, not copied.
-        :param first_sample: the source's own number of the first sample, where it has one.
+        :param first_sample: the source's own number of the first sample, where it has one; 0 may
+            also mean that it does not count, or that it has begun anew.
         """
         chunk = _Chunk(stamp_ns, samples, first_sample)
         if self._clock is not None and self._last is not None:
@@ -179,7 +180,7 @@ class AudioTrack:
     def _find_place(self, chunk: _Chunk, *, at_once: bool) -> int | None:
         """Return the number of the chunk's first sample, or None while that is uncertain."""
         assert self._clock is not None
-        expected = self._expected_index(chunk, self._next_index)
+        expected = self._expected_index(chunk, self._next_index, self._shift)
         step_s = self._clock.error_s(chunk.stamp_ns, index=expected)
         tolerance_s = self._tolerance_s(chunk, expected)
         if abs(step_s) <= tolerance_s:
@@ -188,9 +189,10 @@ class AudioTrack:
         is_exact = num_differences >= _START_CHUNKS - 1 and self._clock.noise_s < _EXACT_NOISE_S
         if not is_exact and not at_once:
             # A late stamp is followed by stamps that are right again, a loss is not.
-            steps_s, num_samples = self._steps_s(expected)
+            steps_s = self._steps_s()
             if any(abs(later_s) <= tolerance_s for later_s in steps_s[1:]):
                 return expected
+            num_samples = sum(len(waiting) for waiting in self._waiting)
             if num_samples < max(_STEP_PROOF_S, abs(step_s)) * self.rate_hz:
                 return None
             step_s = median(steps_s)
@@ -202,24 +204,26 @@ class AudioTrack:
                 return expected
         return index
 
-    def _steps_s(self, expected: int) -> tuple[list[float], int]:
-        """Return the waiting chunks' errors if they were joined at ``expected``, and samples."""
+    def _steps_s(self) -> list[float]:
+        """Return the errors of the waiting chunks' stamps if there were no step."""
         assert self._clock is not None
         steps_s = []
-        begin = next_index = expected
+        next_index, shift = self._next_index, self._shift
         for chunk in self._waiting:
-            index = self._expected_index(chunk, next_index)
+            index = self._expected_index(chunk, next_index, shift)
             steps_s.append(self._clock.error_s(chunk.stamp_ns, index=index))
             next_index = index + len(chunk)
-        return steps_s, next_index - begin
+            shift = index - (chunk.first_sample or 0)
+        return steps_s
 
-    def _expected_index(self, chunk: _Chunk, next_index: int) -> int:
-        return next_index if chunk.first_sample is None else chunk.first_sample + self._shift
+    @staticmethod
+    def _expected_index(chunk: _Chunk, next_index: int, shift: int) -> int:
+        return chunk.first_sample + shift if chunk.first_sample else next_index
 
     def _tolerance_s(self, chunk: _Chunk, expected: int) -> float:
         """Return the largest error of a chunk's stamp [s] that is no step."""
         assert self._clock is not None
-        if chunk.first_sample is not None:
+        if chunk.first_sample:
             least_s = _STEP_MAX_S
         else:  # at least half of the shortest chunk that can get lost
             shortest_s = min(self._lengths) / self.rate_hz
@@ -232,8 +236,7 @@ class AudioTrack:
 
     def _put(self, chunk: _Chunk, index: int) -> None:
         assert self._clock is not None
-        if chunk.first_sample is not None:
-            self._shift = index - chunk.first_sample
+        self._shift = index - (chunk.first_sample or 0)
         self._clock.observe(index, chunk.stamp_ns)
         self._next_index = max(self._next_index, index + len(chunk))
         num_new = self._store.add(index, chunk.samples)
