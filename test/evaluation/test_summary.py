@@ -1,8 +1,7 @@
 import json
+from pathlib import Path
 import platform
 import re
-
-import pytest
 
 from roma_ros.evaluation.record import read_record, StreamRecord
 from roma_ros.evaluation.summary import summarize, SUMMARY_KEYS
@@ -67,3 +66,9 @@ def test_late_units_and_unfinished_utterances_are_counted(record_writer):
     summary = summarize(read_record(path))
     assert (summary['units_late'], summary['utterances_unfinished']) == (3, 1)
     assert summary['frames_published'] is None
+
+
+def test_documentation_lists_every_key_with_its_meaning():
+    page = (Path(__file__).parents[2] / 'docs' / 'demo.md').read_text()
+    rows = dict(re.findall(r'^\| `(\w+)` \| (.+) \|$', page, re.MULTILINE))
+    assert rows == SUMMARY_KEYS
