@@ -107,7 +107,11 @@ def start_process():
     yield start
     for process in processes:
         if process.process.poll() is None:
-            process.process.kill()
+            process.process.terminate()  # who is killed leaves its shared memory behind
+            try:
+                process.process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.process.kill()
         process.join()
 
 
