@@ -187,7 +187,7 @@ class AudioTrack:
             return expected
         num_differences = self._clock.num_differences
         is_exact = num_differences >= _START_CHUNKS - 1 and self._clock.noise_s < _EXACT_NOISE_S
-        if not is_exact and not at_once:
+        if step_s > 0 and not is_exact and not at_once:
             # A late stamp is followed by stamps that are right again, a loss is not.
             steps_s = self._steps_s()
             if any(abs(later_s) <= tolerance_s for later_s in steps_s[1:]):

@@ -1,6 +1,7 @@
 """Units from a ROS 2 bag or a lone MCAP file, without ROS."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 import logging
 from pathlib import Path
@@ -79,16 +80,18 @@ class Bag:
         if not self.path.exists():
             raise FileNotFoundError(f'no bag: {self.path}')
         try:
-            return AnyReader([self.path], default_typestore=get_typestore(Stores.LATEST))
+            reader = AnyReader([self.path], default_typestore=get_typestore(Stores.LATEST))
+            reader.open()
         except (AnyReaderError, OSError) as error:
             raise ValueError(f'not a bag ({error}): {self.path}') from error
+        return closing(reader)
 
     def _find(self, reader: Any, kind: str, name: str | None, types: tuple[str, ...]) -> str:
         """Return the name of the topic, or '' where there is none and none was asked for."""
         found = {c.topic for c in reader.connections if c.msgtype in types}
         if name is None and len(found) <= 1:
             return next(iter(found), '')
-        if name in found or name == '':
+        if name is not None and (name in found or name == ''):
             return name
         raise ValueError(
             f'{kind} topic is {name!r}, expected one of {sorted(found)}, in bag {self.path}'
