@@ -86,6 +86,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _run(options: argparse.Namespace) -> dict[str, object]:
     output: Path = options.output
     media = _media(options)
+    duration_s, num_frames = _probe(media)
     for name in ('stream.mcap', 'summary.json', 'report.html'):
         (output / name).unlink(missing_ok=True)
     log_folder = output / 'log'
@@ -96,7 +97,6 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
 
     print(f'ROS_DOMAIN_ID={os.environ["ROS_DOMAIN_ID"]}, logs in {log_folder}', flush=True)
     line = ProgressLine()
-    duration_s = _duration_s(media) / options.rate
     with Processes(log_folder, os.environ) as processes, StreamObserver() as observer:
         processes.start('recorder', _node('recorder_node', {'path': str(output / 'stream.mcap')}))
         instructions = options.instruct or list(_INSTRUCTIONS)
@@ -111,10 +111,10 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
             'wait_for_subscribers': 2,
         }
         processes.start('playback', _node('playback_node', playback))
-        _follow(processes, observer, line, duration_s)
+        _follow(processes, observer, line, duration_s / options.rate)
         for name in ('playback', 'recorder', 'roma'):
             processes.stop(name)
-    return _report(output, media)
+    return _report(output, media, num_frames)
 
 
 def _media(options: argparse.Namespace) -> Path:
@@ -136,12 +136,17 @@ def _media(options: argparse.Namespace) -> Path:
     return path
 
 
-def _duration_s(media: Path) -> float:
-    """Return the length of a media file [s], 0 where it is not known."""
+def _probe(media: Path) -> tuple[float, int | None]:
+    """Return a media file's length [s], 0 when unknown, and its number of images, if it says."""
+    from ..units.media_file import MediaFile
+
+    has_video = MediaFile(media).has_video
     import av
 
     with av.open(str(media)) as container:
-        return (container.duration or 0) / av.time_base
+        duration_s = (container.duration or 0) / av.time_base
+        num_frames = container.streams.video[0].frames if has_video else 0
+    return duration_s, num_frames or None
 
 
 def _node(name: str, parameters: dict[str, bool | int | float | str | Sequence[str]]) -> list[str]:
@@ -207,7 +212,7 @@ def _progress(view: 'StreamView', played_s: float, duration_s: float) -> str:
     )
 
 
-def _report(output: Path, media: Path) -> dict[str, object]:
+def _report(output: Path, media: Path, num_frames: int | None) -> dict[str, object]:
     from ..evaluation.demo_recording import load_truth
     from ..evaluation.record import read_record
     from ..evaluation.report import write_report
@@ -216,20 +221,12 @@ def _report(output: Path, media: Path) -> dict[str, object]:
     record = read_record(output / 'stream.mcap')
     truth_path = media.with_suffix('.json')
     truth = load_truth(truth_path) if truth_path.is_file() else None
-    summary = summarize(record, frames_published=_num_frames(media))
+    summary = summarize(record, frames_published=num_frames)
     (output / 'summary.json').write_text(
         json.dumps(summary, indent=1, ensure_ascii=False) + '\n', encoding='utf-8'
     )
     write_report(output / 'report.html', record, summary, truth=truth)
     return summary
-
-
-def _num_frames(media: Path) -> int | None:
-    """Return how many images a media file has; none where the file does not say."""
-    import av
-
-    with av.open(str(media)) as container:
-        return container.streams.video[0].frames or None if container.streams.video else None
 
 
 def _closing_words(output: Path, summary: dict[str, object]) -> str:

@@ -203,3 +203,13 @@ def test_template_is_part_of_the_package():
     import roma_ros.evaluation
 
     assert (Path(roma_ros.evaluation.__file__).parent / 'report.html').is_file()
+
+
+def test_example_in_the_documentation_runs(stream_path, tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / 'docs' / 'demo.md').read_text()
+    (example,) = re.findall(r'```python\n(.*?)```', page, re.DOTALL)
+    (tmp_path / 'demo_output').mkdir()
+    shutil.copy(stream_path, tmp_path / 'demo_output' / 'stream.mcap')
+    monkeypatch.chdir(tmp_path)
+    exec(example, {})
+    assert count((tmp_path / 'report.html').read_text(), 'point') == 40

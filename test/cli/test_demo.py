@@ -1,0 +1,123 @@
+import json
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+from roma_ros.evaluation.demo_recording import load_truth
+from roma_ros.evaluation.record import read_record
+from roma_ros.evaluation.summary import SUMMARY_KEYS
+
+SECONDS = 8
+
+
+@pytest.fixture(scope='module')
+def _needs():
+    for name in ('rclpy', 'roma_ros.msg', 'av', 'hibari', 'torch'):
+        pytest.importorskip(name, reason=f'{name} is not installed')
+
+
+@pytest.fixture(scope='module')
+def demo(roma, tmp_path_factory):
+    """Run the demo once, for all tests."""
+    output = tmp_path_factory.mktemp('demo') / 'demo_output'
+    return roma('demo', '--seconds', SECONDS, '--output', output, timeout=280), output
+
+
+pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.usefixtures('_needs')]
+
+
+def test_demo_ends_by_itself_and_leaves_all_files(demo):
+    done, output = demo
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ('recording.mp4', 'recording.json', 'stream.mcap', 'summary.json', 'report.html'):
+        assert (output / name).stat().st_size > 1000, name
+        assert name.startswith('recording') or str(output / name) in done.stdout
+    for name in ('recorder', 'roma', 'playback'):
+        assert (output / 'log' / f'{name}.log').is_file()
+
+
+def test_nothing_is_lost(demo):
+    summary = json.loads((demo[1] / 'summary.json').read_text())
+    assert list(summary) == list(SUMMARY_KEYS)
+    assert summary['complete']
+    assert summary['frames_published'] == SECONDS * 30
+    assert summary['frames_dropped'] <= SECONDS * 30 / 100
+    assert summary['frames_rejected'] == 0
+    assert summary['units_dropped'] == 0
+    assert summary['audio_gaps'] == 0
+    assert summary['audio_samples_received'] == SECONDS * 48_000
+    assert summary['units_recorded'] == summary['units']
+    assert SECONDS - 1 <= summary['units'] <= SECONDS + 1
+    assert (summary['engine'], summary['device']) == ('torch', 'cpu')
+
+
+def test_clap_and_input_are_where_they_were(demo):
+    output = demo[1]
+    record = read_record(output / 'stream.mcap')
+    truth = load_truth(output / 'recording.json')
+    assert abs(record.clap.offset_ms) <= 1.0
+    begin_s = (record.clap.flash_ns - record.start_ns) / 1e9 - truth.clap_s
+    assert abs(begin_s) < 1 / 30
+    assert record.num_frames >= SECONDS * 30 * 0.99
+    assert record.audio_gaps_ns == []
+    assert {identity for identity, _ in record.instructions.values()} == {1, 2}
+
+
+def test_report_has_a_point_for_every_score(demo):
+    output = demo[1]
+    page = (output / 'report.html').read_text()
+    assert page.count('<circle class="point') == len(read_record(output / 'stream.mcap').scores)
+    assert 'Tell me when you see a cyclist.' in page
+
+
+def test_model_that_is_not_there_is_a_clear_failure(roma, demo, tmp_path):
+    media = demo[1] / 'recording.mp4'
+    done = roma('demo', '--media', media, '--model', '/nowhere', '--output', tmp_path)
+    assert done.returncode == 1
+    assert 'no such checkpoint folder' in done.stderr
+    assert 'Traceback' not in done.stderr
+    assert not (tmp_path / 'summary.json').exists()
+
+
+def test_media_that_is_not_there_is_a_clear_failure(roma, tmp_path):
+    done = roma('demo', '--media', tmp_path / 'none.mp4', '--output', tmp_path)
+    assert done.returncode == 1
+    assert 'roma demo: no such recording' in done.stderr
+
+
+def test_file_that_is_no_recording_is_a_clear_failure(roma, tmp_path):
+    (tmp_path / 'a.mp4').write_text('text')
+    done = roma('demo', '--media', tmp_path / 'a.mp4', '--output', tmp_path)
+    assert done.returncode == 1
+    assert 'roma demo: not a media file' in done.stderr
+
+
+def test_ctrl_c_stops_everything(demo, tmp_path):
+    code = 'import sys; from roma_ros.cli.main import main; sys.exit(main())'
+    media = str(demo[1] / 'recording.mp4')
+    command = [sys.executable, '-c', code, 'demo', '--media', media, '--output', str(tmp_path)]
+    process = subprocess.Popen(
+        command, cwd=tempfile.gettempdir(), stdout=subprocess.PIPE, text=True
+    )
+    log = tmp_path / 'log' / 'roma.log'
+    deadline = time.monotonic() + 60
+    while not log.exists() or not log.stat().st_size:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert output.endswith('roma demo: stopped\n')
+    for entry in Path('/proc').glob('[0-9]*'):
+        try:
+            arguments = (entry / 'cmdline').read_bytes()
+        except OSError:
+            continue
+        assert os.fsencode(str(tmp_path)) not in arguments
