@@ -40,7 +40,10 @@ SEED = 20_601_010
 VOCAB_SIZE = 2048
 #: Attention scores of the untrained network have about this standard deviation: flat attention
 #: would average the stream away, and the speak probability would hardly move.
-ATTENTION_GAIN = 2.0
+ATTENTION_GAIN = 4.0
+#: Standard deviation of a token's embedding: small, so that the anchor's states tell of what it
+#: attended to more than of itself.
+EMBEDDING_STD = 0.3
 #: Standard deviation of the speak logit over a varied synthetic stream, after scaling.
 SPEAK_LOGIT_STD = 1.0
 
@@ -266,7 +269,6 @@ def make_config(tokenizer: Tokenizer) -> RomaConfig:
 def fill_weights(model: RomaModel, *, seed: int) -> None:
     """Draw every weight, in the order of the names, from uniform distributions."""
     generator = np.random.Generator(np.random.PCG64(seed))
-    num_layers = model.config.thinker.text_config.num_hidden_layers
     with torch.no_grad():
         for name, weight in sorted(model.named_parameters()):
             if name.endswith('layer_logits') or name.endswith('bias'):
@@ -276,9 +278,7 @@ def fill_weights(model: RomaModel, *, seed: int) -> None:
             else:
                 std = 1.0 / math.sqrt(weight[0].numel())
                 if 'embed_tokens' in name:
-                    std = 1.0
-                elif name.endswith(('o_proj.weight', 'down_proj.weight')):
-                    std /= math.sqrt(2 * num_layers)
+                    std = EMBEDDING_STD
                 elif 'language_model' in name and name.endswith(
                     ('q_proj.weight', 'k_proj.weight')
                 ):

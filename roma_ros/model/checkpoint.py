@@ -29,7 +29,8 @@ _TOKENIZER_NAME = 'tokenizer.json'
 _VOICE_PREFIXES = ('talker.', 'token2wav.')
 #: Tables that the modules compute themselves; some writers store them all the same.
 _COMPUTED_SUFFIXES = ('.inv_freq', 'positional_embedding.positional_embedding')
-#: Names on disk to names in the module; transformers 4 and 5 write the former.
+#: Names on disk to names in the module, the published names last. (Transformers 5 can write the
+#: names of its own modules, too.)
 _RENAMES = (
     ('model.language_model.', 'model.language_model.'),
     ('model.visual.', 'model.visual.'),
@@ -91,6 +92,8 @@ def load_roma(
     config = read_config(folder, TokenIds.lookup(tokenizer.token_to_id))
     files = _files_by_key(folder)
     plain_names = _plain_names(files)
+    files = {key: files[key] for key in plain_names.values()}
+    _check_files(files, folder)
     config = _fit_speak_head(config, plain_names)
     has_head = any(name.startswith('gate_head') for name in plain_names)
     if not has_head and not init_speak_head:
@@ -106,10 +109,9 @@ def load_roma(
     expected = {
         name: list(tensor.shape)
         for name, tensor in model.state_dict().items()
-        if (has_head or not name.startswith('speak_head.'))
-        and not (config.thinker.tie_word_embeddings and name == 'thinker.lm_head.weight')
+        if (has_head or not name.startswith('speak_head.')) and not _is_tied(config, name)
     }
-    _check_keys(files, plain_names, targets, expected, folder)
+    _check_keys(config, files, targets, expected, folder)
     for file in sorted(set(files.values())):
         with safe_open(folder / file, framework='pt', device=str(device)) as shard:
             tensors = {
@@ -136,7 +138,7 @@ def save_roma(
     Write a checkpoint folder in the published layout, without talker and token2wav.
 
     :param model: the network; weights are stored in the number format that they have.
-    :param path: the folder; made where it is missing, files in it are replaced.
+    :param path: the folder; made where it is missing; a checkpoint in it is replaced.
     :param tokenizer: of the network.
     :param max_shard_bytes: a new file begins where the next tensor would pass this size.
     """
@@ -144,7 +146,12 @@ def save_roma(
     folder.mkdir(parents=True, exist_ok=True)
     shards: list[dict[str, torch.Tensor]] = [{}]
     size = total = 0
-    for name, tensor in sorted(_disk_tensors(model).items()):
+    tensors = {
+        _disk_name(model.config, name): tensor.contiguous()
+        for name, tensor in model.state_dict().items()
+        if not _is_tied(model.config, name)
+    }
+    for name, tensor in sorted(tensors.items()):
         if size and size + tensor.nbytes > max_shard_bytes:
             shards.append({})
             size = 0
@@ -169,6 +176,8 @@ def save_roma(
         (folder / _INDEX_NAME).write_text(json.dumps(index, indent=2), encoding='utf-8')
     else:
         (folder / _INDEX_NAME).unlink(missing_ok=True)
+    for stale in {file.name for file in folder.glob('model*.safetensors')} - set(names):
+        (folder / stale).unlink()
     tokenizer.save(str(folder / _TOKENIZER_NAME))
     write_config(model.config, folder)
 
@@ -184,19 +193,21 @@ def _files_by_key(folder: Path) -> dict[str, str]:
     """Map every key on disk to the name of its safetensors file."""
     index = folder / _INDEX_NAME
     if index.is_file():
-        files = dict(json.loads(index.read_text(encoding='utf-8'))['weight_map'])
-        absent = sorted({name for name in files.values() if not (folder / name).is_file()})
-        if absent:
-            raise FileNotFoundError(
-                f'{_INDEX_NAME} names {", ".join(absent)}, which is not there: {folder}'
-            )
-        return files
+        return dict(json.loads(index.read_text(encoding='utf-8'))['weight_map'])
     if not (folder / _SINGLE_NAME).is_file():
         raise FileNotFoundError(
             f'neither {_SINGLE_NAME} nor {_INDEX_NAME}; only safetensors are read: {folder}'
         )
     with safe_open(folder / _SINGLE_NAME, framework='pt') as shard:
         return dict.fromkeys(shard.keys(), _SINGLE_NAME)
+
+
+def _check_files(files: Mapping[str, str], folder: Path) -> None:
+    absent = sorted({name for name in files.values() if not (folder / name).is_file()})
+    if absent:
+        raise FileNotFoundError(
+            f'{_INDEX_NAME} names {", ".join(absent)}, which is not there: {folder}'
+        )
 
 
 def _plain_names(keys: Iterable[str]) -> dict[str, str]:
@@ -243,23 +254,25 @@ def _module_keys(config: RomaConfig, plain_names: Mapping[str, str]) -> dict[str
 
 
 def _check_keys(
+    config: RomaConfig,
     files: Mapping[str, str],
-    plain_names: Mapping[str, str],
     targets: Mapping[str, str],
     expected: Mapping[str, list[int]],
     folder: Path,
 ) -> None:
-    """Raise one error that names every sort of key that does not fit."""
+    """Raise one error that names, as they are on disk, all keys that do not fit."""
     shapes: dict[str, list[int]] = {}
     for file in sorted(set(files.values())):
         with safe_open(folder / file, framework='pt') as shard:
-            for key in shard.keys():  # noqa: SIM118 - a safetensors file is no mapping
-                shapes[key] = shard.get_slice(key).get_shape()
-    present = {target: shapes[key] for key, target in targets.items() if key in shapes}
-    missing = [name for name in expected if name not in present]
-    surplus = [key for key in plain_names.values() if targets.get(key) not in expected]
+            stored = set(shard.keys())
+            for key in files:
+                if files[key] == file and key in stored:
+                    shapes[key] = shard.get_slice(key).get_shape()
+    present = {targets[key]: shape for key, shape in shapes.items() if key in targets}
+    missing = [_disk_name(config, name) for name in expected if name not in present]
+    surplus = [key for key in files if targets.get(key) not in expected]
     misshaped = [
-        f'{name} is {present[name]}, expected {shape}'
+        f'{_disk_name(config, name)} is {present[name]}, expected {shape}'
         for name, shape in expected.items()
         if name in present and present[name] != shape
     ]
@@ -275,6 +288,11 @@ def _check_keys(
     ]
     if problems:
         raise ValueError(f'weights do not fit config.json: {"; ".join(problems)}: {folder}')
+
+
+def _is_tied(config: RomaConfig, name: str) -> bool:
+    """Say whether a weight of ``RomaModel`` is only another name of the embeddings."""
+    return config.thinker.tie_word_embeddings and name == 'thinker.lm_head.weight'
 
 
 def _compute_tables(model: RomaModel, device: torch.device | str) -> None:
@@ -296,21 +314,12 @@ def _compute_tables(model: RomaModel, device: torch.device | str) -> None:
         setattr(model.get_submodule(parent), leaf, fresh)
 
 
-def _disk_tensors(model: RomaModel) -> dict[str, torch.Tensor]:
-    """Return the weights under their published names."""
-    head = {
-        f'speak_head.{own}': disk for own, disk in released_keys(model.speak_head.config).items()
-    }
-    tensors = {}
-    for name, tensor in model.state_dict().items():
-        if name in head:
-            tensors[f'thinker.{head[name]}'] = tensor
-            continue
-        plain = name.removeprefix('thinker.')
-        if plain == 'lm_head.weight' and model.config.thinker.tie_word_embeddings:
-            continue
-        plain = plain.replace('model.language_model.', 'model.', 1)
-        plain = plain.replace('model.visual.', 'visual.', 1)
-        plain = plain.replace('model.audio_tower.', 'audio_tower.', 1)
-        tensors[f'thinker.{plain}'] = tensor.contiguous()
-    return tensors
+def _disk_name(config: RomaConfig, name: str) -> str:
+    """Return the published name of a weight of ``RomaModel``."""
+    if name.startswith('speak_head.'):
+        return f'thinker.{released_keys(config.speak_head)[name.removeprefix("speak_head.")]}'
+    plain = name.removeprefix('thinker.')
+    for disk, module in reversed(_RENAMES):  # the published names first
+        if plain.startswith(module):
+            return f'thinker.{disk}{plain.removeprefix(module)}'
+    raise AssertionError(f'no published name for {name}')

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tokenizers import Tokenizer
+import torch
 
 from roma_ros.model.config import (
     make_thinker_config,
@@ -16,6 +17,9 @@ from roma_ros.model.config import (
 )
 from roma_ros.model.thinker import build_roma, RomaModel
 from roma_ros.units.unit import MultimodalUnit, UNIT_NS
+
+# Two threads wait for each other at every small product, ten times as long on a busy machine.
+torch.set_num_threads(1)
 
 ROMA_TINY = Path(__file__).parents[2] / 'models' / 'roma-tiny'
 
