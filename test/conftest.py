@@ -1,0 +1,44 @@
+"""Isolation of what talks ROS 2: one domain a test, and nothing beyond this machine."""
+
+import fcntl
+from importlib.util import find_spec
+import itertools
+import os
+from pathlib import Path
+import tempfile
+
+import pytest
+
+
+def pytest_runtest_setup(item):
+    """Skip what needs ROS 2 where there is none, and say what is missing."""
+    if item.get_closest_marker('ros') is None:
+        return
+    for module, remedy in (('rclpy', 'make setup'), ('roma_ros.msg', 'make build')):
+        if find_spec(module) is None:
+            pytest.skip(f'{module} is not installed; {remedy} installs it')
+
+
+@pytest.fixture
+def domain_id():
+    """Return a domain id that no other test on this machine uses meanwhile."""
+    for number in itertools.cycle(range(1, 101)):
+        lock = (Path(tempfile.gettempdir()) / f'roma_ros_domain_{number}.lock').open('w')
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        yield number
+        lock.close()
+        return
+
+
+@pytest.fixture
+def ros_env(domain_id):
+    """Return environment variables for processes of this test alone."""
+    return {
+        **os.environ,
+        'ROS_DOMAIN_ID': str(domain_id),
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+    }
