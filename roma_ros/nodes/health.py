@@ -1,0 +1,258 @@
+"""How the node is doing: status, diagnostics and the figures behind them."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+import numpy as np
+from std_msgs.msg import Header
+
+from .. import msg
+from ..policy.instructions import Instruction
+from ..runtime.worker import WorkerCounters
+from ..units.synchronizer import SynchronizerCounters
+from .messages import make_instruction
+
+#: Units that latencies are taken over.
+RECENT_UNITS = 600
+#: Silence of a topic from which it is an error [s].
+SILENCE_S = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """
+    Everything that status and diagnostics tell of, at one moment.
+
+    :param state: one of ``Status.STATE_*``.
+    :param detail: the reason in an error, else what is going on.
+    :param model: the model's folder.
+    :param engine: its name.
+    :param device: where it runs.
+    :param instructions: what stands, each with the threshold in force.
+    :param inputs: counters of the synchronizer; None while the node is not active.
+    :param worker: counters of the inference thread; None likewise.
+    :param queue_capacity: units that may wait.
+    :param utterances: utterances since activation.
+    :param highlights: highlights since activation.
+    :param cache_tokens: tokens in the fullest cache.
+    :param cache_capacity: tokens that fit into it.
+    :param image_topic: full name of the image topic.
+    :param audio_topic: full name of the audio topic.
+    :param image_silence_s: time since the last image, or since activation [s].
+    :param audio_silence_s: likewise for audio [s].
+    :param error: the last error of the inference thread, since the last snapshot.
+    """
+
+    state: int
+    detail: str = ''
+    model: str = ''
+    engine: str = ''
+    device: str = ''
+    instructions: Sequence[tuple[Instruction, float]] = ()
+    inputs: SynchronizerCounters | None = None
+    worker: WorkerCounters | None = None
+    queue_capacity: int = 0
+    utterances: int = 0
+    highlights: int = 0
+    cache_tokens: int = 0
+    cache_capacity: int = 0
+    image_topic: str = ''
+    audio_topic: str = ''
+    image_silence_s: float = 0.0
+    audio_silence_s: float = 0.0
+    error: str = ''
+
+
+@dataclass
+class Health:
+    """The figures of the recent units, and the messages that tell of them."""
+
+    _compute_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_UNITS))
+    _latency_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_UNITS))
+    _last: Snapshot | None = None
+
+    def add_unit(self, *, compute_ms: float, latency_ms: float) -> None:
+        """
+        Take the figures of one unit; called on the worker's thread.
+
+        :param compute_ms: processing, encoding, step and decoding [ms].
+        :param latency_ms: from the unit's end to its score's publication [ms].
+        """
+        self._compute_ms.append(compute_ms)
+        self._latency_ms.append(latency_ms)
+
+    def make_status(self, snapshot: Snapshot, stamp: Time) -> msg.Status:
+        """Make the status message."""
+        status = msg.Status(
+            header=Header(stamp=stamp),
+            state=snapshot.state,
+            detail=snapshot.detail,
+            model=snapshot.model,
+            engine=snapshot.engine,
+            device=snapshot.device,
+            instructions=[
+                make_instruction(instruction, threshold)
+                for instruction, threshold in snapshot.instructions
+            ],
+            utterances=snapshot.utterances,
+            highlights=snapshot.highlights,
+            queue_capacity=snapshot.queue_capacity,
+            cache_tokens=snapshot.cache_tokens,
+            cache_capacity=snapshot.cache_capacity,
+        )
+        status.unit_compute_p50_ms, status.unit_compute_p95_ms = _percentiles(self._compute_ms)
+        status.unit_latency_p50_ms, status.unit_latency_p95_ms = _percentiles(self._latency_ms)
+        if snapshot.worker is not None:
+            status.units = snapshot.worker.units
+            status.units_dropped = snapshot.worker.units_dropped
+            status.queue_length = snapshot.worker.queue_length
+        if snapshot.inputs is not None:
+            inputs = snapshot.inputs
+            status.frames_received = inputs.frames_received
+            status.frames_rejected = inputs.frames_rejected
+            status.frames_late = inputs.frames_late
+            status.audio_samples_received = inputs.audio_samples_received
+            status.audio_chunks_rejected = inputs.audio_chunks_rejected
+            status.audio_chunks_late = inputs.audio_chunks_late
+            status.audio_gaps = inputs.audio_gaps
+            status.clock_jumps = inputs.clock_jumps
+        return status
+
+    def make_diagnostics(self, snapshot: Snapshot, stamp: Time, node: str) -> DiagnosticArray:
+        """
+        Make the diagnostics (REP 107) of what changed since the last call.
+
+        :param node: the node's name, before each status' own.
+        """
+        last, self._last = self._last, snapshot
+        statuses = [_model_status(snapshot)]
+        if snapshot.inputs is not None and snapshot.worker is not None:
+            if last is None or last.inputs is None or last.worker is None:
+                last = snapshot
+            statuses += [
+                _image_status(snapshot, last),
+                _audio_status(snapshot, last),
+                self._inference_status(snapshot, last),
+            ]
+        for status in statuses:
+            status.name = f'{node}: {status.name}'
+            status.hardware_id = node
+        return DiagnosticArray(header=Header(stamp=stamp), status=statuses)
+
+    def _inference_status(self, now: Snapshot, last: Snapshot) -> DiagnosticStatus:
+        assert now.worker is not None
+        assert last.worker is not None
+        dropped = now.worker.units_dropped - last.worker.units_dropped
+        p50, p95 = _percentiles(self._latency_ms)
+        status = DiagnosticStatus(
+            name='inference', level=DiagnosticStatus.OK, message='keeps up with the stream'
+        )
+        if now.error:
+            status.level, status.message = DiagnosticStatus.ERROR, f'a unit failed: {now.error}'
+        elif dropped:
+            status.level = DiagnosticStatus.WARN
+            status.message = (
+                f'dropped {dropped} units: the model is slower than the stream; use a smaller '
+                'model, fewer instructions or a faster device'
+            )
+        return _with_values(
+            status,
+            units=now.worker.units,
+            units_dropped=now.worker.units_dropped,
+            units_failed=now.worker.units_failed,
+            queue=f'{now.worker.queue_length} of {now.queue_capacity}',
+            unit_latency_p50_ms=f'{p50:.0f}',
+            unit_latency_p95_ms=f'{p95:.0f}',
+            cache=f'{now.cache_tokens} of {now.cache_capacity} tokens',
+            utterances=now.utterances,
+            highlights=now.highlights,
+        )
+
+
+def _model_status(now: Snapshot) -> DiagnosticStatus:
+    names = {
+        msg.Status.STATE_UNCONFIGURED: 'unconfigured',
+        msg.Status.STATE_LOADING: 'loading',
+        msg.Status.STATE_INACTIVE: 'inactive',
+        msg.Status.STATE_ACTIVE: 'active',
+        msg.Status.STATE_ERROR: 'error',
+    }
+    failed = now.state == msg.Status.STATE_ERROR
+    status = DiagnosticStatus(
+        name='model',
+        level=DiagnosticStatus.ERROR if failed else DiagnosticStatus.OK,
+        message=now.detail or names[now.state],
+    )
+    return _with_values(
+        status, state=names[now.state], model=now.model, engine=now.engine, device=now.device
+    )
+
+
+def _image_status(now: Snapshot, last: Snapshot) -> DiagnosticStatus:
+    assert now.inputs is not None
+    assert last.inputs is not None
+    rejected = now.inputs.frames_rejected - last.inputs.frames_rejected
+    late = now.inputs.frames_late - last.inputs.frames_late
+    status = _input_status('camera', now.image_topic, now.image_silence_s, rejected, late)
+    return _with_values(
+        status,
+        topic=now.image_topic,
+        frames_received=now.inputs.frames_received,
+        frames_rejected=now.inputs.frames_rejected,
+        frames_late=now.inputs.frames_late,
+        clock_jumps=now.inputs.clock_jumps,
+    )
+
+
+def _audio_status(now: Snapshot, last: Snapshot) -> DiagnosticStatus:
+    assert now.inputs is not None
+    assert last.inputs is not None
+    rejected = now.inputs.audio_chunks_rejected - last.inputs.audio_chunks_rejected
+    late = now.inputs.audio_chunks_late - last.inputs.audio_chunks_late
+    status = _input_status('microphone', now.audio_topic, now.audio_silence_s, rejected, late)
+    return _with_values(
+        status,
+        topic=now.audio_topic,
+        audio_samples_received=now.inputs.audio_samples_received,
+        audio_chunks_rejected=now.inputs.audio_chunks_rejected,
+        audio_chunks_late=now.inputs.audio_chunks_late,
+        audio_gaps=now.inputs.audio_gaps,
+    )
+
+
+def _input_status(
+    name: str, topic: str, silence_s: float, rejected: int, late: int
+) -> DiagnosticStatus:
+    status = DiagnosticStatus(name=name, level=DiagnosticStatus.OK, message='messages arrive')
+    if silence_s > SILENCE_S:
+        status.level = DiagnosticStatus.ERROR
+        status.message = (
+            f'nothing on {topic} for {silence_s:.0f} s; is its driver running, and does '
+            f"'ros2 topic info -v {topic}' show a publisher of the right type?"
+        )
+    elif rejected:
+        status.level = DiagnosticStatus.WARN
+        status.message = f'{rejected} messages could not be decoded; the log names the reason'
+    elif late:
+        status.level = DiagnosticStatus.WARN
+        status.message = (
+            f'{late} messages came after their unit was closed; raise patience_s, or look for '
+            'stamps that are not capture time'
+        )
+    return status
+
+
+def _with_values(status: DiagnosticStatus, **values: object) -> DiagnosticStatus:
+    status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+    return status
+
+
+def _percentiles(values: deque[float]) -> tuple[float, float]:
+    """Return the median and the 95th percentile; 0 without values."""
+    if not values:
+        return 0.0, 0.0
+    p50, p95 = np.percentile(list(values), (50, 95))
+    return float(p50), float(p95)

@@ -1,0 +1,229 @@
+"""What runs while the node is active: inputs, the inference thread, outputs and services."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future as ThreadFuture
+import itertools
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.task import Future
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from ..policy.instructions import Instruction, InstructionKind
+from ..runtime.factory import Runtime
+from ..runtime.results import StepResult
+from ..runtime.session import SessionConfig, StreamSession
+from ..runtime.worker import InferenceWorker
+from ..srv import AddInstruction, ListInstructions, RemoveInstruction
+from .ask import AskServer
+from .health import Health, Snapshot
+from .inputs import Inputs
+from .messages import make_instruction
+from .outputs import Outputs
+from .parameter_tables import RomaParameters
+
+#: How long the thread may take to finish the unit at hand [s].
+STOP_TIMEOUT_S = 10.0
+
+
+class Pipeline:
+    """
+    One stream, from its activation to its deactivation.
+
+    Callbacks only enqueue; the worker's thread owns the session and publishes its results.
+
+    :param node: owns all publishers, subscriptions and services.
+    :param runtime: the loaded model.
+    :param parameters: of the node.
+    :param instructions: what stands from the begin.
+    :param session_config: how to remember and speak.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        runtime: Runtime,
+        parameters: RomaParameters,
+        *,
+        instructions: Sequence[Instruction],
+        session_config: SessionConfig,
+    ) -> None:
+        self.health = Health()
+        self._node = node
+        self._runtime = runtime
+        self._queue_capacity = parameters.queue_capacity
+        self._utterances = self._highlights = 0
+        self._error = ''
+        self._session = StreamSession(
+            runtime.engine,
+            runtime.processor,
+            runtime.protocol,
+            instructions=instructions,
+            config=session_config,
+        )
+        self._standing = _standing(self._session)
+        self._worker = InferenceWorker(
+            self._session,
+            queue_capacity=parameters.queue_capacity,
+            on_result=self._on_result,
+            on_error=self._on_error,
+        )
+        self._outputs = Outputs(node)
+        self._ask = AskServer(node, self._worker)
+        self._services = [
+            node.create_service(AddInstruction, '~/add_instruction', self._add_instruction),
+            node.create_service(
+                RemoveInstruction, '~/remove_instruction', self._remove_instruction
+            ),
+            node.create_service(ListInstructions, '~/list_instructions', self._list_instructions),
+            node.create_service(Trigger, '~/reset', self._reset),
+        ]
+        self._question = node.create_subscription(String, 'question', self._on_question, 10)
+        self._inputs = Inputs(node, parameters, on_unit=self._worker.submit)
+        self._worker.start()
+
+    @property
+    def instructions(self) -> tuple[Instruction, ...]:
+        """Return what stands now."""
+        return tuple(instruction for instruction, _ in self._standing)
+
+    def close(self) -> bool:
+        """
+        Stop reading, finish the unit at hand and take everything down.
+
+        :return: whether the inference thread has ended in time.
+        """
+        self._inputs.close()
+        self._ask.abort_all('the node was deactivated')
+        stopped = self._worker.stop(STOP_TIMEOUT_S)
+        for service in self._services:
+            self._node.destroy_service(service)
+        self._node.destroy_subscription(self._question)
+        self._ask.close()
+        self._outputs.close()
+        return stopped
+
+    def snapshot(self, state: int) -> Snapshot:
+        """Return what there is to tell of the pipeline now."""
+        self._inputs.log_rejections()
+        error, self._error = self._error, ''
+        fullest = max((b.cache for b in self._session.branches), key=lambda c: c.length)
+        return Snapshot(
+            state=state,
+            model=str(self._runtime.path),
+            engine=self._runtime.engine.name,
+            device=str(self._runtime.engine.device),
+            instructions=self._standing,
+            inputs=self._inputs.counters,
+            worker=self._worker.counters,
+            queue_capacity=self._queue_capacity,
+            utterances=self._utterances,
+            highlights=self._highlights,
+            cache_tokens=fullest.length,
+            cache_capacity=fullest.capacity,
+            image_topic=self._inputs.image_topic,
+            audio_topic=self._inputs.audio_topic,
+            image_silence_s=self._inputs.image_silence_s,
+            audio_silence_s=self._inputs.audio_silence_s,
+            error=error,
+        )
+
+    def _on_result(self, result: StepResult) -> None:
+        """Publish what came of a unit; on the worker's thread."""
+        latency_ms = self._outputs.publish(result, self._inputs.frame_id)
+        self.health.add_unit(
+            compute_ms=result.compute_ms + result.decode_ms, latency_ms=latency_ms
+        )
+        for segment in result.segments:
+            self._ask.take(segment)
+            self._utterances += segment.sequence == 0
+        self._highlights = max([self._highlights, *(h.number for _, h in result.highlights)])
+
+    def _on_error(self, error: Exception) -> None:
+        """Tell of an error at a unit; on the worker's thread."""
+        self._error = f'{type(error).__name__}: {error}'
+        self._node.get_logger().error(f'a unit failed and is lost: {self._error}')
+
+    def _on_question(self, message: String) -> None:
+        asked = self._worker.call(lambda session: session.ask(message.data))
+        asked.add_done_callback(self._log_refusal)
+
+    def _log_refusal(self, asked: ThreadFuture[str]) -> None:
+        if not asked.cancelled() and asked.exception() is not None:
+            self._node.get_logger().warning(f'refused a question: {asked.exception()}')
+
+    async def _add_instruction(
+        self, request: AddInstruction.Request, response: AddInstruction.Response
+    ) -> AddInstruction.Response:
+        def add(session: StreamSession) -> str:
+            instruction = Instruction(
+                id=request.id or _unused_id(session),
+                kind=InstructionKind(request.kind),
+                text=request.text,
+                threshold=request.threshold or None,
+            )
+            session.add_instruction(instruction)
+            return instruction.id
+
+        response.success, response.message, response.id = await self._change(add)
+        return response
+
+    async def _remove_instruction(
+        self, request: RemoveInstruction.Request, response: RemoveInstruction.Response
+    ) -> RemoveInstruction.Response:
+        def remove(session: StreamSession) -> str:
+            session.remove_instruction(request.id)
+            return ''
+
+        response.success, response.message, _ = await self._change(remove)
+        return response
+
+    async def _reset(
+        self, request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        def reset(session: StreamSession) -> str:
+            session.reset()
+            self._ask.abort_all('the stream was reset')
+            return ''
+
+        response.success, response.message, _ = await self._change(reset)
+        return response
+
+    def _list_instructions(
+        self, request: ListInstructions.Request, response: ListInstructions.Response
+    ) -> ListInstructions.Response:
+        response.instructions = [make_instruction(i, threshold) for i, threshold in self._standing]
+        return response
+
+    async def _change(self, change: Callable[[StreamSession], str]) -> tuple[bool, str, str]:
+        """
+        Let the worker's thread change its session, without blocking the executor.
+
+        :return: success, the reason where there is none, and what ``change`` returned.
+        """
+        done: Future = Future(executor=self._node.executor)
+
+        def run(session: StreamSession) -> str:
+            result = change(session)
+            self._standing = _standing(session)
+            return result
+
+        self._worker.call(run).add_done_callback(done.set_result)
+        changed: ThreadFuture[str] = await done
+        try:
+            return True, '', changed.result()
+        except CancelledError:
+            return False, 'the node is being deactivated', ''
+        except ValueError as error:
+            return False, str(error), ''
+
+
+def _standing(session: StreamSession) -> tuple[tuple[Instruction, float], ...]:
+    """Return the standing instructions with the thresholds in force."""
+    return tuple((i, session.threshold(i)) for i in session.instructions)
+
+
+def _unused_id(session: StreamSession) -> str:
+    """Return a short name that no instruction has."""
+    taken = {instruction.id for instruction in session.instructions}
+    return next(name for n in itertools.count(1) if (name := f'instruction-{n}') not in taken)
