@@ -134,6 +134,18 @@ def test_thinker_only(small_roma: RomaModel, folder: Path, prefix: str):
     assert_equal_weights(load_roma(folder).model, small_roma, torch.float32)
 
 
+def test_names_of_transformers_5(small_roma: RomaModel, folder: Path):
+    """Its modules' own names, which it writes when told not to use the published ones."""
+
+    def rename(tensors: Tensors) -> Tensors:
+        head = {key: t for key, t in tensors.items() if '.gate_head' in key or '.gate_mix' in key}
+        return head | small_roma.thinker.state_dict(prefix='thinker.')
+
+    rewrite(folder, rename)
+
+    assert_equal_weights(load_roma(folder).model, small_roma, torch.float32)
+
+
 def test_what_stock_transformers_saves(small_roma: RomaModel, folder: Path, tokenizer: Tokenizer):
     shutil.rmtree(folder)
     small_roma.thinker.save_pretrained(folder)
