@@ -29,20 +29,20 @@ class CameraNode(DeviceNode):
     def __init__(self) -> None:
         super().__init__('camera')
         declare_parameters(self, CameraParameters)
-        self._parameters = read_parameters(self, CameraParameters)
+        self._settings = read_parameters(self, CameraParameters)
         self._cv2 = import_cv2('cameras')
         self._images = ImagePublisher(
             self,
-            transport=self._parameters.image_transport,
+            transport=self._settings.image_transport,
             encoding='bgr8',
-            frame_id=self._parameters.frame_id,
-            jpeg_quality=self._parameters.jpeg_quality,
+            frame_id=self._settings.frame_id,
+            jpeg_quality=self._settings.jpeg_quality,
         )
-        self.start(retry_max_s=self._parameters.retry_max_s)
+        self.start(retry_max_s=self._settings.retry_max_s)
 
     def capture(self) -> None:
         """Read the camera until the node stops."""
-        wanted = self._parameters.device
+        wanted = self._settings.device
         capture = self._cv2.VideoCapture(int(wanted) if wanted.isdecimal() else wanted)
         try:
             if not capture.isOpened():
@@ -55,7 +55,7 @@ class CameraNode(DeviceNode):
             capture.release()
 
     def _publish_from(self, capture: Any) -> None:
-        cv2, parameters = self._cv2, self._parameters
+        cv2, parameters = self._cv2, self._settings
         is_file = os.path.isfile(parameters.device)
         if not is_file:
             capture.set(cv2.CAP_PROP_FRAME_WIDTH, parameters.width)

@@ -20,11 +20,11 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
     rclpy's own signal handlers invalidate the context at once, and then nothing can be published
     or flushed any more; here the node is destroyed first. A second signal ends the process.
 
-    :param make_node: makes the node; a ValueError is logged as the user's mistake. The node's
-        ``destroy_node`` stops its threads. A node that ends by itself has a property
-        ``finished``.
+    :param make_node: makes the node; ValueError, OSError and ImportError are logged as what the
+        user can mend. The node's ``destroy_node`` stops its threads. A node that ends by itself
+        has the properties ``finished`` and ``exit_code``.
     :param args: ROS arguments; None: those of the command line.
-    :return: exit code, 0 unless the node could not be made.
+    :return: exit code: 1 when the node could not be made, else the node's own, or 0.
     """
     stopping = False
 
@@ -39,7 +39,7 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
     try:
         try:
             node = make_node()
-        except ValueError as error:
+        except (ImportError, OSError, ValueError) as error:
             rclpy.logging.get_logger('roma_ros').fatal(f'cannot start: {error}')
             return 1
         executor = SingleThreadedExecutor()
@@ -54,4 +54,4 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
             node.destroy_node()
     finally:
         rclpy.try_shutdown()
-    return 0
+    return getattr(node, 'exit_code', 0)

@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
+
+from .conversions import fill_image, ns_to_time
 
 _DEPTH = 5
 
@@ -33,7 +34,7 @@ class ImagePublisher:
         self._message: Any
         if self._cv2 is None:
             self.publisher = node.create_publisher(Image, 'image', QoSProfile(depth=_DEPTH))
-            self._message = Image(encoding=encoding, is_bigendian=0)
+            self._message = Image()
         else:
             self.publisher = node.create_publisher(
                 CompressedImage, 'image/compressed', QoSProfile(depth=_DEPTH)
@@ -49,11 +50,10 @@ class ImagePublisher:
         :param stamp_ns: capture time [ns].
         """
         message = self._message
-        message.header.stamp = Time(nanoseconds=stamp_ns).to_msg()
+        message.header.stamp = ns_to_time(stamp_ns)
         if self._cv2 is None:
-            message.height, message.width = image.shape[:2]
-            message.step = 3 * image.shape[1]
-            message.data = image.tobytes()  # an array would be copied number by number
+            fill_image(message, image)
+            message.encoding = self._encoding
         else:
             if self._encoding == 'rgb8':
                 image = image[..., ::-1]

@@ -6,10 +6,10 @@ import os
 from typing import Any
 
 from rclpy.qos import QoSProfile
-from rclpy.time import Time
 
 from ..msg import AudioChunk
 from .arrival_clock import ArrivalClock
+from .conversions import ns_to_time
 from .device import DeviceError, DeviceNode
 from .executable import run_node
 from .parameter_tables import MicrophoneParameters
@@ -30,10 +30,10 @@ class MicrophoneNode(DeviceNode):
     def __init__(self) -> None:
         super().__init__('microphone')
         declare_parameters(self, MicrophoneParameters)
-        self._parameters = read_parameters(self, MicrophoneParameters)
+        self._settings = read_parameters(self, MicrophoneParameters)
         self._pyaudio = _import_pyaudio()
         self._publisher = self.create_publisher(AudioChunk, 'audio', QoSProfile(depth=100))
-        self.start(retry_max_s=self._parameters.retry_max_s)
+        self.start(retry_max_s=self._settings.retry_max_s)
 
     def capture(self) -> None:
         """Read the sound card until the node stops."""
@@ -45,7 +45,7 @@ class MicrophoneNode(DeviceNode):
             audio.terminate()
 
     def _capture(self, audio: Any) -> None:
-        parameters = self._parameters
+        parameters = self._settings
         info = self._find_device(audio)
         rate_hz = parameters.sample_rate or int(info['defaultSampleRate'])
         chunk = round(parameters.chunk_s * rate_hz)
@@ -71,7 +71,7 @@ class MicrophoneNode(DeviceNode):
             stream.close()
 
     def _find_device(self, audio: Any) -> dict[str, Any]:
-        wanted = self._parameters.device
+        wanted = self._settings.device
         infos = [audio.get_device_info_by_index(i) for i in range(audio.get_device_count())]
         inputs = [info for info in infos if info['maxInputChannels'] > 0]
         if wanted == '':
@@ -96,11 +96,11 @@ class MicrophoneNode(DeviceNode):
         clock = ArrivalClock(rate_hz)
         message = AudioChunk(
             sample_rate=rate_hz,
-            channels=self._parameters.channels,
+            channels=self._settings.channels,
             sample_format=AudioChunk.FORMAT_S16,
         )
-        message.header.frame_id = self._parameters.frame_id
-        frame_bytes = self._parameters.channels * _BYTES_PER_SAMPLE
+        message.header.frame_id = self._settings.frame_id
+        frame_bytes = self._settings.channels * _BYTES_PER_SAMPLE
         while not self.stopping.is_set():
             try:
                 data = stream.read(chunk)
@@ -114,7 +114,7 @@ class MicrophoneNode(DeviceNode):
             arrival_ns = self.get_clock().now().nanoseconds
             message.first_sample = clock.num_samples
             stamp_ns = clock.stamp_ns(len(data) // frame_bytes, arrival_ns)
-            message.header.stamp = Time(nanoseconds=stamp_ns).to_msg()
+            message.header.stamp = ns_to_time(stamp_ns)
             message.data = data
             self._publisher.publish(message)
             self.count_message()

@@ -186,11 +186,16 @@ class PlaybackParameters(Parameters):
     max_fps: float = parameter(
         0.0, 'Images a second at most, the rest is left out; 0: all.', minimum=0.0, maximum=240.0
     )
-    chunk_s: float = parameter(0.02, 'Length of an audio chunk [s].', minimum=0.001, maximum=2.0)
+    chunk_s: float = parameter(
+        0.02,
+        'Length of an audio chunk [s]; chunks of a bag stay as recorded.',
+        minimum=0.001,
+        maximum=2.0,
+    )
     image_frame_id: str = parameter('camera_optical_frame', 'Frame of the images.')
     audio_frame_id: str = parameter('microphone_frame', 'Frame of the audio.')
-    bag_image_topic: str = parameter('', 'Topic of the images in a bag; empty: the first one.')
-    bag_audio_topic: str = parameter('', 'Topic of the audio in a bag; empty: the first one.')
+    bag_image_topic: str = parameter('', 'Topic of the images in a bag; empty: the only one.')
+    bag_audio_topic: str = parameter('', 'Topic of the audio in a bag; empty: the only one.')
 
 
 @dataclass(frozen=True, kw_only=True)
