@@ -6,13 +6,15 @@ Qwen2.5-Omni, a thinker alone (the same keys without ``thinker.``), and what ``s
 which is the published layout with talker and token2wav left out.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 import json
 import os
 from pathlib import Path
+from typing import Any
 
-from safetensors import safe_open
+from safetensors import safe_open, SafetensorError
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 import torch
@@ -80,7 +82,8 @@ def load_roma(
     :param init_speak_head: make a new speak head, to be trained, where the checkpoint has none.
     :return: the network and what goes with it.
     :raises FileNotFoundError: when the folder or one of its files is not there.
-    :raises ValueError: when keys are missing, surplus or of another shape; all are named.
+    :raises ValueError: when keys are missing, surplus or of another shape; all are named. Also
+        when a file is damaged, or a speak head is missing.
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -113,7 +116,7 @@ def load_roma(
     }
     _check_keys(config, files, targets, expected, folder)
     for file in sorted(set(files.values())):
-        with safe_open(folder / file, framework='pt', device=str(device)) as shard:
+        with _open_shard(folder / file, device) as shard:
             tensors = {
                 targets[key]: shard.get_tensor(key).to(dtype)
                 for key in shard.keys()  # noqa: SIM118 - a safetensors file is no mapping
@@ -198,8 +201,20 @@ def _files_by_key(folder: Path) -> dict[str, str]:
         raise FileNotFoundError(
             f'neither {_SINGLE_NAME} nor {_INDEX_NAME}; only safetensors are read: {folder}'
         )
-    with safe_open(folder / _SINGLE_NAME, framework='pt') as shard:
+    with _open_shard(folder / _SINGLE_NAME) as shard:
         return dict.fromkeys(shard.keys(), _SINGLE_NAME)
+
+
+@contextmanager
+def _open_shard(file: Path, device: torch.device | str = 'cpu') -> Iterator[Any]:
+    try:
+        shard = safe_open(file, framework='pt', device=str(device))
+    except SafetensorError as error:
+        raise ValueError(
+            f'{file.name} is damaged or incomplete ({error}); get it again: {file.parent}'
+        ) from error
+    with shard:
+        yield shard
 
 
 def _check_files(files: Mapping[str, str], folder: Path) -> None:
@@ -263,7 +278,7 @@ def _check_keys(
     """Raise one error that names, as they are on disk, all keys that do not fit."""
     shapes: dict[str, list[int]] = {}
     for file in sorted(set(files.values())):
-        with safe_open(folder / file, framework='pt') as shard:
+        with _open_shard(folder / file) as shard:
             stored = set(shard.keys())
             for key in files:
                 if files[key] == file and key in stored:

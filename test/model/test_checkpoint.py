@@ -307,6 +307,15 @@ def test_says_which_shard_is_not_there(folder: Path):
         load_roma(folder)
 
 
+@pytest.mark.parametrize('size', [0, 5, 10_000])
+def test_a_broken_download(folder: Path, size: int):
+    file = folder / 'model.safetensors'
+    file.write_bytes(file.read_bytes()[:size])
+
+    with pytest.raises(ValueError, match=r'model\.safetensors is damaged or incomplete .*get it'):
+        load_roma(folder)
+
+
 @pytest.mark.parametrize(
     ('name', 'message'),
     [

@@ -66,6 +66,37 @@ def test_reads_what_processors_of_qwen_write(tmp_path: Path):
     assert (config.feature_size, config.video_max_pixels) == (64, 65_536)
 
 
+def test_reads_a_config_of_transformers_4(small_config: RomaConfig, tmp_path: Path):
+    """The published config.json is from 4.50: other names, and fields that nobody reads now."""
+    write_config(small_config, tmp_path)
+    values = json.loads((tmp_path / 'config.json').read_text())
+    thinker = values['thinker_config']
+    rope = thinker['text_config'].pop('rope_parameters')
+    thinker['text_config'] |= {
+        'rope_theta': rope['rope_theta'],
+        'rope_scaling': {
+            'mrope_section': rope['mrope_section'],
+            'rope_type': 'default',
+            'type': 'default',
+        },
+        'init_std': 0.02,
+    }
+    del thinker['vision_config']['rope_parameters']
+    thinker['vision_config'] |= {'in_chans': 3, 'spatial_patch_size': 14, 'embed_dim': 32}
+    thinker['audio_config'] |= {'encoder_layerdrop': 0.0}
+    thinker |= {'torch_dtype': 'bfloat16', 'vision_token_id': 3, 'gate_hidden_dim': 20}
+    del values['speak_head_config']
+    (tmp_path / 'config.json').write_text(json.dumps(values | {'talker_config': {}}))
+
+    config = read_config(tmp_path, small_config.token_ids)
+
+    text = config.thinker.text_config
+    assert text.rope_parameters['mrope_section'] == [2, 2, 2]
+    assert text.rope_parameters['rope_theta'] == 1e6
+    assert config.thinker.vision_config.rope_parameters['rope_theta'] == 10_000
+    assert (config.speak_head.width, config.speak_head.num_layers_mixed) == (20, 4)
+
+
 def test_names_every_part_that_does_not_fit(small_config: RomaConfig):
     with pytest.raises(
         ValueError,

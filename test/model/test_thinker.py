@@ -208,6 +208,7 @@ def test_the_7b_fits_on_the_meta_device():
 
     shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     assert sum(p.numel() for p in model.speak_head.parameters()) == 3_213_061
+    assert sum(p.numel() for p in model.parameters()) == 8_935_026_949
     text = 'thinker.model.language_model'
     assert shapes[f'{text}.embed_tokens.weight'] == [152064, 3584]
     assert shapes[f'{text}.layers.27.self_attn.k_proj.weight'] == [512, 3584]
