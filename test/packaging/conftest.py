@@ -37,8 +37,15 @@ class Environment:
         self.run('pip', 'install', '-q', *arguments)
 
     def run(self, *command, cwd='/', **variables):
-        """Run a command; return what it printed."""
-        result = subprocess.run(
+        """Run a command to its end; return what it printed."""
+        process = self.start(*command, cwd=cwd, **variables)
+        output, _ = process.communicate()
+        assert process.returncode == 0, output[-6000:]
+        return output
+
+    def start(self, *command, cwd='/', **variables):
+        """Start a command; it goes on by itself."""
+        return subprocess.Popen(
             [str(part) for part in command],
             cwd=cwd,
             env={**self.variables, **{name: str(value) for name, value in variables.items()}},
@@ -46,22 +53,14 @@ class Environment:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        assert result.returncode == 0, result.stdout[-6000:]
-        return result.stdout
 
     def exchange(self, domain_id, *prefix):
         """Exchange messages between two processes, started by a command or none."""
-        variables = {
-            **self.variables,
-            'ROS_DOMAIN_ID': str(domain_id),
-            'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-        }
-        command = [*prefix, str(self.python), str(EXCHANGE)]
-        robot = subprocess.Popen(
-            [*command, 'robot'], env=variables, cwd='/', stdout=subprocess.PIPE, text=True
-        )
+        variables = {'ROS_DOMAIN_ID': domain_id, 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+        command = [*prefix, self.python, EXCHANGE]
+        robot = self.start(*command, 'robot', **variables)
         try:
-            assert robot.stdout.readline() == 'ready\n'
+            assert 'ready\n' in robot.stdout
             return self.run(*command, 'operator', **variables).strip()
         finally:
             robot.kill()
