@@ -21,7 +21,7 @@ class AudioTimeline:
         self._tracks: list[AudioTrack] = []
 
     @property
-    def has_started(self) -> bool:
+    def has_begun(self) -> bool:
         """Whether any chunk has come."""
         return bool(self._tracks)
 
@@ -45,9 +45,14 @@ class AudioTimeline:
             self._tracks.append(AudioTrack(rate_hz, self._counts))
         self._tracks[-1].add(stamp_ns, samples, first_sample=first_sample)
 
-    def has_passed(self, end_ns: int) -> bool:
-        """Say whether everything that is needed to read up to ``end_ns`` is here."""
-        return bool(self._tracks) and self._tracks[-1].has_passed(end_ns)
+    def has_passed(self, end_ns: int, *, given_up_ns: int) -> bool:
+        """
+        Say whether all that is needed to read up to ``end_ns`` is here.
+
+        :param given_up_ns: chunks that are missing before this time are lost, later ones may have
+            been overtaken [ns].
+        """
+        return bool(self._tracks) and self._tracks[-1].has_passed(end_ns, given_up_ns=given_up_ns)
 
     def read(
         self, start_ns: int, end_ns: int

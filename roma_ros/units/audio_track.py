@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass
+from math import sqrt
 from statistics import median
 
 import numpy as np
@@ -16,15 +17,17 @@ from .unit import SAMPLE_RATE_HZ, UNIT_NS
 _START_CHUNKS = 9
 _START_S = 0.25
 #: Noise that is presumed until the stamps have shown theirs [s].
-_PRESUMED_NOISE_S = 10e-3
+_PRESUMED_NOISE_S = 12e-3
 #: Stamps this exact come from a sample counter: a step in them is a loss, never a hiccup [s].
 _EXACT_NOISE_S = 0.2e-3
 #: Least and largest step of the stamps [s] that counts as a loss where stamps are exact.
 _STEP_MIN_S = 0.25e-3
 _STEP_MAX_S = 20e-3
-#: Standard deviations of the stamps' noise that are no step.
+#: Standard deviations of the stamps' noise that are no step, and those that are none either if
+#: they are little; for the noise, measured on a few stamps, may be underrated.
 _STEP_DEVIATIONS = 5.0
-#: Audio that is awaited before a step of noisy stamps is believed [s].
+_SMALL_STEP_DEVIATIONS, _SMALL_STEP_S = 12.0, 50e-3
+#: Audio after a step of noisy stamps that proves it, beside audio of the step's length [s].
 _STEP_PROOF_S = 0.1
 #: Largest change of speed by which the reading follows the clock: 8.6 cents, 5 ms a second.
 _SLEW = 0.005
@@ -90,22 +93,25 @@ class AudioTrack:
         chunk = _Chunk(stamp_ns, samples, first_sample)
         if self._clock is not None and self._last is not None:
             self._clock.add_difference(stamp_ns - self._last.stamp_ns, len(self._last))
+            if self._clock.num_differences < 2 * _START_CHUNKS:  # later once a unit
+                self._clock.measure_noise()
         self._last = chunk
         self._lengths.append(len(chunk))
         self._waiting.append(chunk)
         self._settle(at_once=False)
 
-    def has_passed(self, end_ns: int) -> bool:
-        """Say whether everything that is needed to read up to ``end_ns`` is here."""
-        if self._clock is None:
+    def has_passed(self, end_ns: int, *, given_up_ns: int) -> bool:
+        """
+        Say whether all that is needed to read up to ``end_ns`` is here.
+
+        :param given_up_ns: chunks that are missing before this time are lost, later ones may have
+            been overtaken [ns].
+        """
+        if self._clock is None or not self._reaches(end_ns):
             return False
-        end = self._clock.index_at(end_ns)
-        if self._next_index >= end + self._resampler.half_width:
-            return True
-        if self._next_index < end - 0.5:
-            return False
-        first, step = self._span(end_ns - UNIT_NS, end_ns)
-        return not self._resampler.needs_filter(first, step, SAMPLE_RATE_HZ)
+        end = int(self._clock.index_at(end_ns))
+        begin = int(self._clock.index_at(max(given_up_ns, end_ns - UNIT_NS)))
+        return begin >= end or not self._store.holes(begin, min(end, self._next_index))
 
     def read(
         self, start_ns: int, end_ns: int
@@ -116,7 +122,7 @@ class AudioTrack:
         :return: audio float32 ``[16000]`` and bool ``[16000]``, true where a sample covers it;
             elsewhere the audio is zero.
         """
-        if not self.has_passed(end_ns):
+        if self._clock is None or not self._reaches(end_ns):
             self._settle(at_once=True)
         if self._clock is None:
             return np.zeros(SAMPLE_RATE_HZ, np.float32), np.zeros(SAMPLE_RATE_HZ, np.bool_)
@@ -143,6 +149,17 @@ class AudioTrack:
         self._settle(at_once=True)
         return self._clock is None or self._clock.index_at(stamp_ns) >= self._next_index
 
+    def _reaches(self, end_ns: int) -> bool:
+        """Say whether the samples go as far as reading up to ``end_ns`` does."""
+        assert self._clock is not None
+        end = self._clock.index_at(end_ns)
+        if self._next_index >= end + self._resampler.half_width:
+            return True
+        if self._next_index < end - 0.5:
+            return False
+        first, step = self._span(end_ns - UNIT_NS, end_ns)
+        return not self._resampler.needs_filter(first, step, SAMPLE_RATE_HZ)
+
     def _span(self, start_ns: int, end_ns: int) -> tuple[float, float]:
         """Return the first position and the step at which a second is to be read."""
         assert self._clock is not None
@@ -162,38 +179,47 @@ class AudioTrack:
             )
             if not self._waiting or not (is_enough or at_once):
                 return
-            self._start()
+            self._clock = self._make_clock()
         while self._waiting:
-            index = self._find_place(self._waiting[0], at_once=at_once)
-            if index is None:
+            place = self._find_place(self._waiting[0], at_once=at_once)
+            if place is None:
                 return
-            self._put(self._waiting.pop(0), index)
+            index, is_timely = place
+            chunk = self._waiting.pop(0)
+            if is_timely:
+                self._clock.observe(index, chunk.stamp_ns)
+            self._put(chunk, index)
 
-    def _start(self) -> None:
+    def _make_clock(self) -> SampleClock:
         first = self._waiting[0]
         self._next_index = first.first_sample or 0
-        self._clock = SampleClock(self.rate_hz, index=self._next_index, stamp_ns=first.stamp_ns)
+        clock = SampleClock(self.rate_hz, index=self._next_index, stamp_ns=first.stamp_ns)
         for chunk, follower in zip(self._waiting, self._waiting[1:], strict=False):
-            self._clock.add_difference(follower.stamp_ns - chunk.stamp_ns, len(chunk))
-        self._clock.measure_noise()
+            clock.add_difference(follower.stamp_ns - chunk.stamp_ns, len(chunk))
+        clock.measure_noise()
+        return clock
 
-    def _find_place(self, chunk: _Chunk, *, at_once: bool) -> int | None:
-        """Return the number of the chunk's first sample, or None while that is uncertain."""
+    def _find_place(self, chunk: _Chunk, *, at_once: bool) -> tuple[int, bool] | None:
+        """
+        Return the number of a chunk's first sample, and whether its stamp tells the time.
+
+        :return: None while that is uncertain.
+        """
         assert self._clock is not None
         expected = self._expected_index(chunk, self._next_index, self._shift)
         step_s = self._clock.error_s(chunk.stamp_ns, index=expected)
         tolerance_s = self._tolerance_s(chunk, expected)
         if abs(step_s) <= tolerance_s:
-            return expected
+            return expected, True
         num_differences = self._clock.num_differences
         is_exact = num_differences >= _START_CHUNKS - 1 and self._clock.noise_s < _EXACT_NOISE_S
         if step_s > 0 and not is_exact and not at_once:
             # A late stamp is followed by stamps that are right again, a loss is not.
             steps_s = self._steps_s()
             if any(abs(later_s) <= tolerance_s for later_s in steps_s[1:]):
-                return expected
+                return expected, False
             num_samples = sum(len(waiting) for waiting in self._waiting)
-            if num_samples < max(_STEP_PROOF_S, abs(step_s)) * self.rate_hz:
+            if num_samples < (_STEP_PROOF_S + step_s) * self.rate_hz:
                 return None
             step_s = median(steps_s)
         index = expected + round(step_s / self._clock.period_s)
@@ -201,8 +227,8 @@ class AudioTrack:
             # A small step back is out of order or doubled if it fits, else a slip of the stamps.
             num_missing = sum(e - b for b, e in self._store.holes(index, index + len(chunk)))
             if 0 < num_missing < len(chunk):
-                return expected
-        return index
+                return expected, True
+        return index, True
 
     def _steps_s(self) -> list[float]:
         """Return the errors of the waiting chunks' stamps if there were no step."""
@@ -228,19 +254,19 @@ class AudioTrack:
         else:  # at least half of the shortest chunk that can get lost
             shortest_s = min(self._lengths) / self.rate_hz
             least_s = min(max(shortest_s / 2, _STEP_MIN_S), _STEP_MAX_S)
-        doubt = 1 - self._clock.num_differences / (_START_CHUNKS - 1)
-        noise_s = max(
-            self._clock.noise_s, _PRESUMED_NOISE_S * doubt, self._clock.uncertainty_s(expected)
+        doubt = max(0.0, 1 - self._clock.num_differences / (_START_CHUNKS - 1))
+        noise_s = max(self._clock.noise_s, _PRESUMED_NOISE_S * sqrt(doubt))
+        return max(
+            least_s,
+            _STEP_DEVIATIONS * max(noise_s, self._clock.uncertainty_s(expected)),
+            min(_SMALL_STEP_DEVIATIONS * noise_s, _SMALL_STEP_S),
         )
-        return max(least_s, _STEP_DEVIATIONS * noise_s)
 
     def _put(self, chunk: _Chunk, index: int) -> None:
-        assert self._clock is not None
         self._shift = index - (chunk.first_sample or 0)
-        self._clock.observe(index, chunk.stamp_ns)
         self._next_index = max(self._next_index, index + len(chunk))
         num_new = self._store.add(index, chunk.samples)
-        if self._read_until is not None and index + 1 <= self._read_until:
-            self._counts.late += 1
-        elif num_new == 0:
+        if num_new == 0:
             self._counts.doubled += 1
+        elif self._read_until is not None and index + 1 <= self._read_until:
+            self._counts.late += 1

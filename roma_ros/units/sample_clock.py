@@ -91,7 +91,10 @@ class SampleClock:
             noise_s = median(self._differences)
             if len(self._innovations) >= 3:  # unlike differences, these are free of drift
                 noise_s = min(noise_s, median(self._innovations))
-            self._noise_s = max(noise_s, _NOISE_FLOOR_S)
+            noise_s = max(noise_s, _NOISE_FLOOR_S)
+            if noise_s > 2 * self._noise_s:  # what was learned so far was trusted too much
+                self._doubt(noise_s)
+            self._noise_s = noise_s
 
     def observe(self, index: int, stamp_ns: int) -> None:
         """Learn that sample ``index`` was stamped ``stamp_ns``; older ones than known are void."""
@@ -107,12 +110,16 @@ class SampleClock:
             self._last_outlier_s = error_s
             if not is_step:
                 return
-            self._var_offset = error_s**2
-            self._covariance = 0.0
-            self._var_drift = _DRIFT_PRIOR**2
+            self._doubt(abs(error_s))
         else:
             self._last_outlier_s = 0.0
         self._correct(error_s)
+
+    def _doubt(self, error_s: float) -> None:
+        """Keep the estimate, but expect it to be wrong by ``error_s`` now, and any drift."""
+        self._var_offset = max(self._var_offset, error_s**2)
+        self._covariance = 0.0
+        self._var_drift = _DRIFT_PRIOR**2
 
     def _predict(self, index: int, ahead_s: float) -> None:
         offset_s = self._offset_s + (index - self._index) * self.period_s

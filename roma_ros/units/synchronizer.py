@@ -277,28 +277,34 @@ class UnitSynchronizer:
             end_ns = self._start_ns + UNIT_NS
             if time_ns is None or time_ns < end_ns:
                 return
-            is_complete = self._has_passed(end_ns)
+            is_complete = self._has_passed(end_ns, time_ns)
             if not is_complete and time_ns < self._deadline_ns(end_ns):
                 return
             self._emit(is_late=not is_complete and not self.config.is_ordered)
 
-    def _has_passed(self, end_ns: int) -> bool:
+    def _has_passed(self, end_ns: int, time_ns: int) -> bool:
         """Say whether every expected input is through with the unit that ends at ``end_ns``."""
-        if self.config.expect_audio and not self._audio.has_passed(end_ns):
+        given_up_ns = time_ns - self.config.patience_ns - self._chunk_ns
+        if self.config.expect_audio and not self._audio.has_passed(
+            end_ns, given_up_ns=given_up_ns
+        ):
             return False
         return not self.config.expect_video or self._frames.has_passed(end_ns)
 
     def _deadline_ns(self, end_ns: int) -> int:
         """Return the capture time at which a unit is closed even if it is not complete."""
-        # A chunk arrives after its end, so that its begin is late by its own length.
-        chunk_ns = min(max(self._durations_ns), self.config.clock_jump_ns)
-        deadline_ns = end_ns + self.config.patience_ns + chunk_ns
-        has_started = (self._audio.has_started or not self.config.expect_audio) and (
+        deadline_ns = end_ns + self.config.patience_ns + self._chunk_ns
+        has_begun = (self._audio.has_begun or not self.config.expect_audio) and (
             self._frames.newest_ns is not None or not self.config.expect_video
         )
-        if has_started:
+        if has_begun:
             return deadline_ns
         return max(deadline_ns, self._begin_ns + self.config.start_patience_ns)
+
+    @property
+    def _chunk_ns(self) -> int:
+        """How late the begin of an audio chunk is, as it is sent after its end [ns]."""
+        return min(max(self._durations_ns), self.config.clock_jump_ns)
 
     def _flush_units(self) -> None:
         """Emit all units that hold data, up to a partial one at the end."""
