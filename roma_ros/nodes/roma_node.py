@@ -5,6 +5,7 @@ import functools
 import traceback
 
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
@@ -58,9 +59,11 @@ class RomaNode(LifecycleNode):
             Status, '~/status', QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         )
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 1)
-        self._report_timer = self.create_timer(STATUS_PERIOD_S, self._report)
+        # Not the ROS clock: with use_sim_time it stands still until somebody publishes /clock.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._report_timer = self.create_timer(STATUS_PERIOD_S, self._report, clock=steady)
         if self._options.autostart:
-            self._autostart_timer = self.create_timer(0.0, self._autostart)
+            self._autostart_timer = self.create_timer(0.0, self._autostart, clock=steady)
         self._report()
 
     @_reported
@@ -154,9 +157,10 @@ class RomaNode(LifecycleNode):
             self.trigger_activate()
 
     def _close_pipeline(self) -> None:
-        pipeline, self._pipeline = self._pipeline, None
-        if pipeline is None:
+        if self._pipeline is None:
             return
+        self._report()  # the last figures of this stream
+        pipeline, self._pipeline = self._pipeline, None
         self._instructions = pipeline.instructions
         if not pipeline.close():
             self.get_logger().error('the inference thread did not end in time; it is left behind')
