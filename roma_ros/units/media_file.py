@@ -5,6 +5,7 @@ from fractions import Fraction
 from functools import partial
 import heapq
 import logging
+from math import floor
 from pathlib import Path
 from typing import Any
 
@@ -63,24 +64,28 @@ class MediaFile:
             raise ValueError(f'not a media file ({error.strerror}): {self.path}') from error
 
     def _read_frames(self) -> Iterator[TimedFrame]:
-        for stamp_ns, frame in self._decode('video'):
-            if stamp_ns >= 0:
-                yield TimedFrame(stamp_ns, partial(_to_rgb, frame))
+        for time, frame in self._decode('video'):
+            if time >= 0:
+                yield TimedFrame(round(time * UNIT_NS), partial(_to_rgb, frame))
 
     def _read_chunks(self) -> Iterator[TimedChunk]:
-        for stamp_ns, frame in self._decode('audio'):
+        end = Fraction(-1)
+        for time, frame in self._decode('audio'):
+            # Matroska rounds times to milliseconds: the count of samples is better.
+            begin = end if abs(time - end) <= frame.time_base else time
+            end = begin + Fraction(frame.samples, frame.sample_rate)
             samples = frame.to_ndarray()  # [channels, n], or [1, n * channels]
             if frame.format.is_planar:
                 samples = samples.T
             samples = to_float(samples.reshape(-1, frame.layout.nb_channels))
             # What lies before the begin is the codec's run-in.
-            num_early = max(0, -(stamp_ns * frame.sample_rate // UNIT_NS))
+            num_early = max(0, -floor(begin * frame.sample_rate))
             if num_early < len(samples):
-                stamp_ns += num_early * UNIT_NS // frame.sample_rate
-                yield TimedChunk(stamp_ns, samples[num_early:], frame.sample_rate)
+                begin += Fraction(num_early, frame.sample_rate)
+                yield TimedChunk(round(begin * UNIT_NS), samples[num_early:], frame.sample_rate)
 
-    def _decode(self, kind: str) -> Iterator[tuple[int, Any]]:
-        """Yield the frames of a stream that have a time, with it [ns]."""
+    def _decode(self, kind: str) -> Iterator[tuple[Fraction, Any]]:
+        """Yield the frames of a stream that have a time, with it [s]."""
         import av
 
         with self._open() as container:
@@ -96,8 +101,7 @@ class MediaFile:
                     continue
                 for frame in frames:
                     if frame.pts is not None:
-                        time = frame.pts * frame.time_base - self._begin
-                        yield round(time * UNIT_NS), frame
+                        yield frame.pts * frame.time_base - self._begin, frame
 
 
 def units_from_media(path: Path | str) -> Iterator[MultimodalUnit]:
