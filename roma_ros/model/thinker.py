@@ -32,10 +32,10 @@ class KeyValueCache(Protocol):
 
 class DecoderOutput(NamedTuple):
     """
-    What the decoder knows at the last token of its input.
+    What the decoder knows at the last A tokens of its input, the anchors.
 
-    ``anchor_states`` is ``[K, B, C]``, the last K hidden states as the speak head reads them;
-    ``last_hidden`` is ``[B, C]``, after the final norm, as the lm head reads it.
+    ``anchor_states`` is ``[K, B, A, C]``, the last K hidden states as the speak head reads them;
+    ``last_hidden`` is ``[B, A, C]``, after the final norm, as the lm head reads it.
     """
 
     anchor_states: torch.Tensor
@@ -111,12 +111,13 @@ class RomaModel(nn.Module):
         cache: KeyValueCache | None = None,
         *,
         mask: torch.Tensor | None = None,
+        num_anchors: int = 1,
     ) -> DecoderOutput:
         """
         Run the decoder over new tokens, after those that the cache holds.
 
-        Runs the stock layers one by one: the speak head needs four states of one token, and the
-        lm head one, so neither all hidden states nor all logits are ever made.
+        Runs the stock layers one by one: the speak head needs four states of a few tokens, and
+        the lm head one, so neither all hidden states nor all logits are ever made.
 
         :param embeddings: ``[B, T, C]``.
         :param position_ids: int64 ``[3, B, T]``; always explicit.
@@ -124,7 +125,8 @@ class RomaModel(nn.Module):
         :param mask: bool ``[B or 1, 1, T, S]``, true where a new token may see a cached or new
             one, for what ``cache.update`` returns; needed whenever T > 1 and S > T. Without one,
             a single token sees all S, and T > 1 tokens see those up to themselves.
-        :return: the states at the last token.
+        :param num_anchors: A, how many of the last tokens' states are returned.
+        :return: the states at the anchors.
         """
         decoder = self.decoder
         num_mixed = self.config.speak_head.num_layers_mixed
@@ -134,7 +136,7 @@ class RomaModel(nn.Module):
         first_kept = len(decoder.layers) + 1 - num_mixed
         for index, layer in enumerate(decoder.layers):
             if index >= first_kept:
-                states.append(hidden[:, -1])
+                states.append(hidden[:, -num_anchors:])
             hidden = layer(
                 hidden,
                 attention_mask=mask,
@@ -142,7 +144,7 @@ class RomaModel(nn.Module):
                 past_key_values=cache,
                 use_cache=cache is not None,
             )
-        last_hidden = decoder.norm(hidden[:, -1])
+        last_hidden = decoder.norm(hidden[:, -num_anchors:])
         return DecoderOutput(torch.stack([*states, last_hidden]), last_hidden)
 
     def lm_logits(self, last_hidden: torch.Tensor) -> torch.Tensor:

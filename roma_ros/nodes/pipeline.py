@@ -107,7 +107,7 @@ class Pipeline:
         """Return what there is to tell of the pipeline now."""
         self._inputs.log_rejections()
         error, self._error = self._error, ''
-        fullest = max((b.cache for b in self._session.branches), key=lambda c: c.length)
+        fullest = max((d.cache for d in self._session.dialogues), key=lambda c: c.length)
         return Snapshot(
             state=state,
             model=str(self._runtime.path),

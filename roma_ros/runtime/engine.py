@@ -15,13 +15,13 @@ from .kv_cache import KVCache
 @dataclass(frozen=True, eq=False)
 class StepOutput:
     """
-    What the network says at the last token of a step.
+    What the network says at the last tokens of a step, the anchors.
 
-    :param speak_logit: float32 ``[]``, the speak head's output before the sigmoid.
-    :param lm_logits: ``[V]``, scores of the next text token.
+    :param speak_logits: float32 ``[A]``, the speak head's outputs before the sigmoid.
+    :param lm_logits: ``[V]``, scores of the text token that follows the last one.
     """
 
-    speak_logit: torch.Tensor
+    speak_logits: torch.Tensor
     lm_logits: torch.Tensor
 
 
@@ -50,7 +50,13 @@ class Engine(Protocol):
         ...
 
     def step(
-        self, embeddings: torch.Tensor, position_ids: npt.NDArray[np.int64], cache: KVCache
+        self,
+        embeddings: torch.Tensor,
+        position_ids: npt.NDArray[np.int64],
+        cache: KVCache,
+        *,
+        mask: torch.Tensor | None = None,
+        num_anchors: int = 1,
     ) -> StepOutput:
         """
         Read ``n`` tokens and append them to the cache.
@@ -58,6 +64,9 @@ class Engine(Protocol):
         :param embeddings: ``[n, C]``.
         :param position_ids: int64 ``[3, n]``: temporal, height, width.
         :param cache: written at its length and advanced by n.
-        :return: outputs at the last of the n tokens.
+        :param mask: bool ``[n, length + n]``, which tokens each new one may see; None: all up to
+            itself.
+        :param num_anchors: A, for how many of the last tokens to run the speak head.
+        :return: outputs at the anchors.
         """
         ...

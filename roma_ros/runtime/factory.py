@@ -54,7 +54,8 @@ def load_runtime(
     :param engine: one of ENGINES.
     :param device: ``cpu``, ``cuda:0``, or ``auto``: a GPU if there is one.
     :param dtype: a torch dtype's name, or ``auto``: float32 on a CPU, bfloat16 elsewhere.
-    :param threads: CPU threads of the network, for the whole process; 0: one for each core.
+    :param threads: CPU threads of the network, for the whole process; 0: all cores but one: on
+        a busy core two threads that wait for each other are slower than one.
     :return: the model, ready for sessions.
     :raises FileNotFoundError: when there is no such model.
     :raises ValueError: when the model is broken, or a name is not known here.
@@ -62,7 +63,7 @@ def load_runtime(
     if engine not in ENGINES:
         raise ValueError(f'engine is {engine!r}, expected one of {", ".join(ENGINES)}')
     where = _device(device)
-    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(threads or max(1, len(os.sched_getaffinity(0)) - 1))
     path = Path(model) if model else default_model()
     loaded = load_roma(path, device=where, dtype=_dtype(dtype, where))
     return Runtime(

@@ -9,20 +9,23 @@ import threading
 import time
 import unicodedata
 
+import torch
+
 from ..model.config import ProcessorConfig
-from ..model.processor import num_audio_tokens, UnitProcessor
+from ..model.processor import num_audio_tokens, UnitFeatures, UnitProcessor
 from ..model.prompts import Protocol
 from ..policy.highlights import Highlight, HighlightState, HighlightTracker
 from ..policy.instructions import check_text, Instruction, InstructionKind
 from ..policy.triggers import PRESETS, Trigger, TriggerConfig
 from ..units.unit import MultimodalUnit
-from .branch import Branch
+from .dialogue import Dialogue
 from .engine import Engine
 from .results import Score, Segment, StepResult
 from .transcript import WindowConfig
 
-#: The id of the branch that hears questions where no narration stands.
+#: The id of the score of a stream in which no instruction stands in line: when to answer.
 LISTEN_ID = 'listen'
+_LISTEN = Instruction(id=LISTEN_ID, kind=InstructionKind.ANSWER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +36,16 @@ class SessionConfig:
     :param window: how much of the stream is remembered.
     :param triggers: when to speak, by kind; an instruction's own threshold goes before it.
     :param max_segments: segments after which an utterance is ended, 1 or more.
-    :param max_instructions: standing instructions at one time; each costs a cache and a step.
+    :param max_instructions: standing instructions at one time.
+    :param share_stream: alerts watch one shared stream, at the cost of one token a unit each;
+        False: each alert has a stream of its own, as published, at the cost of a cache and a step.
     """
 
     window: WindowConfig = field(default_factory=WindowConfig)
     triggers: dict[InstructionKind, TriggerConfig] = field(default_factory=lambda: dict(PRESETS))
     max_segments: int = 4
     max_instructions: int = 8
+    share_stream: bool = True
 
 
 @dataclass
@@ -65,23 +71,21 @@ class _Question:
 
 @dataclass
 class _Watch:
-    """A branch with what decides over it."""
+    """An instruction with what decides over it, and the dialogue that reads for it."""
 
     instruction: Instruction
-    branch: Branch
+    dialogue: Dialogue
     trigger: Trigger
     tracker: HighlightTracker | None
-    utterance: _Utterance | None = None
     highlight_id: int = 0
-    questions: deque[_Question] = field(default_factory=deque)
 
 
 class StreamSession:
     """
     One stream on one model.
 
-    Frames and audio are encoded once a unit; each standing instruction reads them on a branch
-    of its own. Questions go to the narration's branch, or to one that only listens. All
+    Frames and audio are encoded once a unit. The narration, questions and answers are one
+    dialogue; alerts watch beside it, or each on a dialogue of its own (``share_stream``). All
     methods belong to one thread, except :meth:`interrupt`.
 
     :param engine: runs the network.
@@ -108,20 +112,23 @@ class StreamSession:
         self._utterance_ids = itertools.count(1)
         self._question_ids = itertools.count(1)
         self._highlight_ids = itertools.count(1)
-        self._watches: list[_Watch] = []
+        self._questions: deque[_Question] = deque()
+        self._utterance: _Utterance | None = None
+        self._dialogue = self._make_dialogue()
+        self._main = self._make_watch(_LISTEN, self._dialogue)
+        self._alerts: list[_Watch] = []
         for instruction in instructions:
             self.add_instruction(instruction)
-        self._ensure_listener()
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:
         """Return the standing instructions."""
-        return tuple(w.instruction for w in self._watches if w.instruction.id != LISTEN_ID)
+        return tuple(w.instruction for w in self._watches if w.instruction is not _LISTEN)
 
     @property
-    def branches(self) -> tuple[Branch, ...]:
-        """Return the transcripts with their caches, one for each instruction."""
-        return tuple(w.branch for w in self._watches)
+    def dialogues(self) -> tuple[Dialogue, ...]:
+        """Return the transcripts with their caches; the first is the one that speaks."""
+        return tuple(dict.fromkeys(w.dialogue for w in self._watches))
 
     def threshold(self, instruction: Instruction) -> float:
         """Return the speak probability from which the instruction speaks."""
@@ -129,24 +136,32 @@ class StreamSession:
 
     def add_instruction(self, instruction: Instruction) -> None:
         """
-        Let an instruction stand from the next unit on; it does not know what was before.
+        Let an instruction stand from the next unit on.
 
-        :raises ValueError: when the id is taken, the kind does not stand, or there are too many.
+        :raises ValueError: when the id is taken, the kind does not stand, there are too many, a
+            narration stands already, or it takes more tokens than are left for instructions.
         """
         if instruction.kind is InstructionKind.ANSWER:
             raise ValueError(f'instruction {instruction.id!r} is a question; ask it instead')
-        if instruction.id == LISTEN_ID or any(
-            w.instruction.id == instruction.id for w in self._watches
-        ):
+        if instruction.id in {LISTEN_ID, *(i.id for i in self.instructions)}:
             raise ValueError(f'an instruction named {instruction.id!r} stands; remove it first')
         if len(self.instructions) >= self.config.max_instructions:
             raise ValueError(
                 f'{self.config.max_instructions} instructions stand, which is the limit; '
                 'remove one first'
             )
-        self._watches.append(self._make_watch(instruction))
         if instruction.kind is InstructionKind.NARRATION:
-            self._drop_listener()
+            if self._main.instruction is not _LISTEN:
+                raise ValueError(
+                    f'the narration {self._main.instruction.id!r} stands; remove it first'
+                )
+            self._dialogue.add(instruction, beside=False)
+            self._main = self._make_watch(instruction, self._dialogue)
+            return
+        shared = self.config.share_stream
+        dialogue = self._dialogue if shared else self._make_dialogue()
+        dialogue.add(instruction, beside=shared)
+        self._alerts.append(self._make_watch(instruction, dialogue))
 
     def remove_instruction(self, instruction_id: str) -> None:
         """
@@ -156,8 +171,11 @@ class StreamSession:
         """
         for watch in self._watches:
             if watch.instruction.id == instruction_id != LISTEN_ID:
-                self._watches.remove(watch)
-                self._ensure_listener()
+                watch.dialogue.remove(instruction_id)
+                if watch is self._main:
+                    self._main = self._make_watch(_LISTEN, self._dialogue)
+                else:
+                    self._alerts.remove(watch)
                 return
         names = ', '.join(repr(i.id) for i in self.instructions) or 'none'
         raise ValueError(f'no instruction is named {instruction_id!r}; there are: {names}')
@@ -172,18 +190,16 @@ class StreamSession:
         if not question.strip():
             raise ValueError('the question is empty')
         check_text(question, what='the question')
-        watch = self._dialogue
-        token_ids = watch.branch.tokenize_question(question)
+        token_ids = self._dialogue.tokenize_question(question)
         question_id = f'question-{next(self._question_ids)}'
-        watch.questions.append(_Question(question_id, token_ids))
+        self._questions.append(_Question(question_id, token_ids))
         return question_id
 
     def withdraw(self, question_id: str) -> None:
         """Take a question back, or end its answer; nothing happens where neither is at hand."""
-        for watch in self._watches:
-            watch.questions = deque(q for q in watch.questions if q.id != question_id)
-            if watch.utterance is not None and watch.utterance.instruction_id == question_id:
-                self.interrupt()
+        self._questions = deque(q for q in self._questions if q.id != question_id)
+        if self._utterance is not None and self._utterance.instruction_id == question_id:
+            self.interrupt()
 
     def interrupt(self) -> None:
         """Be quiet: end what is being said at the next token. Any thread may call this."""
@@ -191,13 +207,14 @@ class StreamSession:
 
     def reset(self) -> None:
         """Begin a new stream with the same instructions; allocations stay."""
+        for dialogue in self.dialogues:
+            dialogue.reset()
         for watch in self._watches:
-            watch.branch.reset()
             watch.trigger.reset()
             if watch.tracker is not None:
                 watch.tracker.finish()
-            watch.utterance = None
-            watch.questions.clear()
+        self._utterance = None
+        self._questions.clear()
         self._interrupted.clear()
 
     def step(self, unit: MultimodalUnit) -> StepResult:
@@ -210,8 +227,8 @@ class StreamSession:
         try:
             return self._step(unit)
         except Exception:
-            for watch in self._watches:
-                watch.branch.roll_back()
+            for dialogue in self.dialogues:
+                dialogue.roll_back()
             raise
 
     def _step(self, unit: MultimodalUnit) -> StepResult:
@@ -220,39 +237,24 @@ class StreamSession:
         processed = time.perf_counter()
         embeddings = self._engine.encode(features)
         encoded = time.perf_counter()
-        answering: list[_Question | None] = []
-        probabilities: list[float] = []
-        for watch in self._watches:
-            question = watch.questions.popleft() if watch.questions else None
-            if question is not None:
-                watch.branch.read_question(question.token_ids)
-            answering.append(question)
-            probabilities.append(watch.branch.read_unit(features, embeddings))
+        question = self._questions.popleft() if self._questions else None
+        if question is not None:
+            self._dialogue.read_question(question.token_ids)
+        probabilities = self._read_unit(features, embeddings)
         stepped = time.perf_counter()
-        scores: list[Score] = []
         segments = self._take_interrupt()
+        scores: list[Score] = []
         highlights: list[tuple[Instruction, Highlight]] = []
-        for watch, probability, question in zip(
-            self._watches, probabilities, answering, strict=True
-        ):
-            triggered = watch.trigger.update(probability)
-            threshold = watch.trigger.config.threshold
-            scores.append(
-                Score(
-                    instruction=watch.instruction,
-                    probability=probability,
-                    threshold=threshold,
-                    triggered=triggered,
-                )
-            )
-            if watch.tracker is not None:
-                highlight = watch.tracker.update(unit.start_ns, unit.end_ns, probability)
-                if highlight is not None:
-                    if highlight.state is HighlightState.BEGIN:
-                        watch.highlight_id = next(self._highlight_ids)
-                    numbered = replace(highlight, number=watch.highlight_id)
-                    highlights.append((watch.instruction, numbered))
-            segments += self._respond(watch, probability, triggered, question)
+        for watch in self._watches:
+            score = self._judge(watch, probabilities[watch.instruction.id])
+            scores.append(score)
+            if watch.tracker is None:
+                continue
+            highlights += self._track(watch, unit, score.probability)
+            if score.triggered:
+                # Nothing of an alert stays in the transcript (paper A.4; release: deleted turn).
+                segments.append(self._alert(watch.instruction, score.probability))
+        segments += self._respond(scores[0], question)
         decoded = time.perf_counter()
         return StepResult(
             unit=unit,
@@ -265,31 +267,62 @@ class StreamSession:
             decode_ms=(decoded - stepped) * 1e3,
         )
 
+    @property
+    def _watches(self) -> list[_Watch]:
+        """Return all that is scored: the stream itself first."""
+        return [self._main, *self._alerts]
+
+    def _read_unit(self, features: UnitFeatures, embeddings: torch.Tensor) -> dict[str, float]:
+        """Return the speak probability of each instruction by its id."""
+        probabilities: dict[str, float] = {}
+        of_streams: dict[Dialogue, float] = {}
+        for dialogue in self.dialogues:
+            of_streams[dialogue], beside = dialogue.read_unit(features, embeddings)
+            probabilities |= beside
+        for watch in self._watches:
+            probabilities.setdefault(watch.instruction.id, of_streams[watch.dialogue])
+        return probabilities
+
+    def _judge(self, watch: _Watch, probability: float) -> Score:
+        return Score(
+            instruction=watch.instruction,
+            probability=probability,
+            triggered=watch.trigger.update(probability),
+            threshold=watch.trigger.config.threshold,
+        )
+
+    def _track(
+        self, watch: _Watch, unit: MultimodalUnit, probability: float
+    ) -> list[tuple[Instruction, Highlight]]:
+        assert watch.tracker is not None
+        highlight = watch.tracker.update(unit.start_ns, unit.end_ns, probability)
+        if highlight is None:
+            return []
+        if highlight.state is HighlightState.BEGIN:
+            watch.highlight_id = next(self._highlight_ids)
+        return [(watch.instruction, replace(highlight, number=watch.highlight_id))]
+
     def _take_interrupt(self) -> list[Segment]:
-        """End whatever goes on, if somebody wished for silence since the last unit."""
+        """End what goes on, if somebody wished for silence since the last unit."""
         if not self._interrupted.is_set():
             return []
         self._interrupted.clear()
-        return [segment for watch in self._watches for segment in self._cut_off(watch)]
+        return self._cut_off()
 
-    def _respond(
-        self, watch: _Watch, probability: float, triggered: bool, question: _Question | None
-    ) -> list[Segment]:
+    def _respond(self, score: Score, question: _Question | None) -> list[Segment]:
         """Speak, go on speaking or stay silent after one unit."""
-        if watch.instruction.kind is InstructionKind.ALERT:
-            # Nothing of an alert stays in the transcript (paper A.4; release: deleted turn).
-            return [self._alert(watch.instruction, probability)] if triggered else []
         segments: list[Segment] = []
-        if question is not None or triggered:
-            segments += self._cut_off(watch)  # a new answer discards the rest of the last
-            watch.utterance = _Utterance(
+        if question is not None or score.triggered:
+            segments += self._cut_off()  # a new answer discards the rest of the last
+            instruction = score.instruction
+            self._utterance = _Utterance(
                 id=next(self._utterance_ids),
-                kind=watch.instruction.kind if question is None else InstructionKind.ANSWER,
-                instruction_id=watch.instruction.id if question is None else question.id,
-                probability=probability,
+                kind=instruction.kind if question is None else InstructionKind.ANSWER,
+                instruction_id=instruction.id if question is None else question.id,
+                probability=score.probability,
             )
-        if watch.utterance is not None:
-            segments.append(self._say(watch, watch.utterance))
+        if self._utterance is not None:
+            segments.append(self._say(self._utterance))
         return segments
 
     def _alert(self, instruction: Instruction, probability: float) -> Segment:
@@ -303,9 +336,9 @@ class StreamSession:
             probability=probability,
         )
 
-    def _say(self, watch: _Watch, utterance: _Utterance) -> Segment:
+    def _say(self, utterance: _Utterance) -> Segment:
         """Decode the utterance's next segment."""
-        decoded = watch.branch.speak(self._interrupted.is_set)
+        decoded = self._dialogue.speak(self._interrupted.is_set)
         utterance.token_ids += decoded.token_ids
         interrupted = self._interrupted.is_set()
         self._interrupted.clear()
@@ -319,12 +352,12 @@ class StreamSession:
         utterance.text = text
         utterance.segments += 1
         if final:
-            watch.utterance = None
+            self._utterance = None
         return segment
 
-    def _cut_off(self, watch: _Watch) -> list[Segment]:
+    def _cut_off(self) -> list[Segment]:
         """End the utterance that goes on, if any, so that who speaks it knows."""
-        utterance, watch.utterance = watch.utterance, None
+        utterance, self._utterance = self._utterance, None
         return [] if utterance is None else [self._segment(utterance, '', final=True)]
 
     def _segment(self, utterance: _Utterance, text: str, *, final: bool) -> Segment:
@@ -338,42 +371,26 @@ class StreamSession:
             probability=utterance.probability,
         )
 
-    @property
-    def _dialogue(self) -> _Watch:
-        """Return the branch that questions go to."""
-        return next(w for w in self._watches if w.instruction.kind is not InstructionKind.ALERT)
-
-    def _ensure_listener(self) -> None:
-        """Give questions a branch where no narration stands."""
-        if all(w.instruction.kind is InstructionKind.ALERT for w in self._watches):
-            listen = Instruction(id=LISTEN_ID, kind=InstructionKind.ANSWER)
-            self._watches.append(self._make_watch(listen))
-
-    def _drop_listener(self) -> None:
-        for watch in self._watches:
-            if watch.instruction.id == LISTEN_ID:
-                self._watches.remove(watch)
-                self._dialogue.questions.extend(watch.questions)
-                return
-
     def _trigger_config(self, instruction: Instruction) -> TriggerConfig:
         preset = self.config.triggers[instruction.kind]
         if instruction.threshold is None:
             return preset
         return preset.with_threshold(instruction.threshold)
 
-    def _make_watch(self, instruction: Instruction) -> _Watch:
+    def _make_dialogue(self) -> Dialogue:
+        return Dialogue(
+            self._engine,
+            self._protocol,
+            window=self.config.window,
+            unit_tokens=_unit_tokens(self._processor.config),
+        )
+
+    def _make_watch(self, instruction: Instruction, dialogue: Dialogue) -> _Watch:
         trigger = self._trigger_config(instruction)
         is_alert = instruction.kind is InstructionKind.ALERT
         return _Watch(
             instruction=instruction,
-            branch=Branch(
-                self._engine,
-                self._protocol,
-                instruction,
-                window=self.config.window,
-                unit_tokens=_unit_tokens(self._processor.config),
-            ),
+            dialogue=dialogue,
             trigger=Trigger(trigger),
             tracker=HighlightTracker(trigger.threshold) if is_alert else None,
         )

@@ -51,21 +51,29 @@ class TorchEngine:
 
     @torch.inference_mode()
     def step(
-        self, embeddings: torch.Tensor, position_ids: npt.NDArray[np.int64], cache: KVCache
+        self,
+        embeddings: torch.Tensor,
+        position_ids: npt.NDArray[np.int64],
+        cache: KVCache,
+        *,
+        mask: torch.Tensor | None = None,
+        num_anchors: int = 1,
     ) -> StepOutput:
         """Read ``n`` tokens and append them to the cache; see :meth:`Engine.step`."""
         num_tokens = len(embeddings)
-        mask = None  # a single token sees everything
-        if num_tokens > 1:
+        if mask is not None:
+            mask = mask[None, None]
+        elif num_tokens > 1:
             mask = causal_mask(num_tokens, cache.length + num_tokens, device=self.device)
         output = self._model.forward_decoder(
             embeddings[None],
             torch.from_numpy(position_ids)[:, None].to(self.device),
             cache,
             mask=mask,
+            num_anchors=num_anchors,
         )
         cache.advance(num_tokens)
         return StepOutput(
-            speak_logit=self._model.speak_logits(output.anchor_states)[0],
-            lm_logits=self._model.lm_logits(output.last_hidden)[0],
+            speak_logits=self._model.speak_logits(output.anchor_states)[0],
+            lm_logits=self._model.lm_logits(output.last_hidden[0, -1]),
         )

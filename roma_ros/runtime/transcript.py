@@ -9,7 +9,8 @@ from .kv_cache import KeptRange
 class SpanKind(Enum):
     """What a span of the transcript is; it decides when the span is evicted."""
 
-    SINK = 'sink'  #: system prompt and standing instruction: never evicted
+    SINK = 'sink'  #: system prompt and narration: never evicted
+    WATCH = 'watch'  #: an alert beside the stream, at a position that does not move
     UNIT = 'unit'  #: one second of video and audio
     TEXT = 'text'  #: what was said: a question, or a segment of an utterance
 
@@ -22,11 +23,13 @@ class Span:
     :param kind: sink, unit or text.
     :param tokens: how many tokens.
     :param extent: how many position ids they take; the next span begins so much later.
+    :param name: id of the instruction that it holds; empty: none.
     """
 
     kind: SpanKind
     tokens: int
     extent: int
+    name: str = ''
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,7 @@ class WindowConfig:
 
     :param window_s: seconds of video and audio.
     :param text_tokens: tokens of what was said.
+    :param standing_tokens: tokens of all standing instructions.
     :param evict_fraction: share of a full budget that is evicted at once. Larger is cheaper,
         and keys are rotated back less often; smaller remembers more evenly.
     :param contiguous: rotate the kept keys back, so that positions stay contiguous and bounded
@@ -45,6 +49,7 @@ class WindowConfig:
 
     window_s: int = 60
     text_tokens: int = 512
+    standing_tokens: int = 512
     evict_fraction: float = 0.125
     contiguous: bool = True
 
@@ -80,13 +85,31 @@ class Transcript:
 
     @property
     def max_tokens(self) -> int:
-        """Return how many tokens units and texts may ever hold together, the sink left out."""
-        return sum(self._max_tokens.values())
+        """Return how many tokens all may ever hold together, the system prompt left out."""
+        return sum(self._max_tokens.values()) + self._config.standing_tokens
 
-    def append(self, kind: SpanKind, *, tokens: int, extent: int) -> None:
+    def append(self, kind: SpanKind, *, tokens: int, extent: int, name: str = '') -> None:
         """Add a span at the end."""
-        self.spans.append(Span(kind, tokens, extent))
+        self.spans.append(Span(kind, tokens, extent, name))
         self.next_position += extent
+
+    def check_standing(self, tokens: int) -> None:
+        """
+        Refuse an instruction that does not fit beside those that stand.
+
+        :raises ValueError: with what is taken and what is allowed.
+        """
+        taken = sum(span.tokens for span in self.spans if span.name)
+        if taken + tokens > self._config.standing_tokens:
+            raise ValueError(
+                f'the instruction takes {tokens} tokens beside {taken} of those that stand, at '
+                f'most {self._config.standing_tokens} are allowed; shorten or remove one, or '
+                'raise standing_tokens'
+            )
+
+    def remove(self, name: str) -> list[KeptRange]:
+        """Take the instruction of that name out; return what stays."""
+        return self._evict([span for span in self.spans if span.name == name])
 
     def make_room(self, kind: SpanKind, tokens: int) -> list[KeptRange] | None:
         """
@@ -114,25 +137,24 @@ class Transcript:
         count = 0
         while sum(sizes[count:]) > tokens_left or len(sizes) - count > spans_left:
             count += 1
-        return self._evict(kind, count)
+        return self._evict([span for span in self.spans if span.kind is kind][:count])
 
-    def _evict(self, kind: SpanKind, count: int) -> list[KeptRange]:
+    def _evict(self, evicted: list[Span]) -> list[KeptRange]:
+        gone = {id(span) for span in evicted}
         ranges: list[KeptRange] = []
-        kept_spans: list[Span] = []
         index = shift = 0
         for span in self.spans:
             stop = index + span.tokens
-            if span.kind is kind and count > 0:
-                count -= 1
+            if id(span) in gone:
                 shift += span.extent if self._config.contiguous else 0
             else:
-                kept_spans.append(span)
+                own_shift = 0 if span.kind is SpanKind.WATCH else shift
                 last = ranges[-1] if ranges else None
-                if last and last.stop == index and last.shift == shift:
-                    ranges[-1] = KeptRange(last.start, stop, shift)
+                if last and last.stop == index and last.shift == own_shift:
+                    ranges[-1] = KeptRange(last.start, stop, own_shift)
                 else:
-                    ranges.append(KeptRange(index, stop, shift))
+                    ranges.append(KeptRange(index, stop, own_shift))
             index = stop
-        self.spans = kept_spans
+        self.spans = [span for span in self.spans if id(span) not in gone]
         self.next_position -= shift
         return ranges

@@ -85,8 +85,8 @@ def test_unit_by_unit_equals_one_forward_of_the_stock_thinker(
             cache,
             mask=causal_mask(len(embeddings), length),
         )
-        speak_logits.append(model.speak_logits(output.anchor_states))
-        lm_logits.append(model.lm_logits(output.last_hidden))
+        speak_logits.append(model.speak_logits(output.anchor_states)[:, 0])
+        lm_logits.append(model.lm_logits(output.last_hidden)[:, 0])
 
     positions, position = text_positions(len(PROMPT), position)
     step(model.embed_tokens(torch.tensor(PROMPT)), positions)
@@ -131,9 +131,9 @@ def test_anchor_states_are_the_last_hidden_states(small_config: RomaConfig, num_
         inputs_embeds=embeddings, position_ids=positions, output_hidden_states=True
     ).hidden_states
     torch.testing.assert_close(
-        output.anchor_states, torch.stack(stock[-num_mixed:])[:, :, -1], atol=1e-6, rtol=0
+        output.anchor_states, torch.stack(stock[-num_mixed:])[:, :, -1:], atol=1e-6, rtol=0
     )
-    torch.testing.assert_close(output.last_hidden, stock[-1][:, -1], atol=1e-6, rtol=0)
+    torch.testing.assert_close(output.last_hidden, stock[-1][:, -1:], atol=1e-6, rtol=0)
 
 
 @torch.inference_mode()
@@ -224,4 +224,4 @@ def test_the_7b_fits_on_the_meta_device():
         output = model.forward_decoder(
             torch.empty(1, 117, 3584), torch.empty(3, 1, 117, dtype=torch.long)
         )
-    assert output.anchor_states.shape == (4, 1, 3584)
+    assert output.anchor_states.shape == (4, 1, 1, 3584)

@@ -25,22 +25,46 @@ def make_session(roma, engine, protocol, session_config):
 
 
 def assert_prefilled(session: StreamSession) -> None:
-    for branch in session.branches:
-        assert branch.cache.length == branch.transcript.length
+    for dialogue in session.dialogues:
+        assert dialogue.cache.length == dialogue.transcript.length
 
 
 def test_scores_are_those_of_the_unit_and_silence_costs_no_token(make_session, make_unit):
-    session = make_session(NARRATE, ALERT, speak=False)
-    before = [b.cache.length for b in session.branches]
-    result = session.step(make_unit(0))
+    session = make_session(ALERT, NARRATE, speak=False)
+    (dialogue,) = session.dialogues
+    before = dialogue.cache.length
+    result = session.step(make_unit(0, video=False))
     assert [s.instruction.id for s in result.scores] == ['n', 'a']
     assert all(0 < s.probability < 1 and not s.triggered for s in result.scores)
     assert result.segments == result.highlights == ()
-    added = [b.cache.length - n for b, n in zip(session.branches, before, strict=True)]
-    rows_by_columns = added[0] - 25 - 4
-    assert added[0] == added[1]
-    assert rows_by_columns > 0
+    assert dialogue.cache.length == before + 25 + 2
     assert result.compute_ms > 0
+
+
+@pytest.mark.parametrize('share_stream', [True, False])
+def test_alerts_share_the_stream_or_have_their_own(make_session, make_unit, share_stream):
+    session = make_session(NARRATE, ALERT, speak=False, share_stream=share_stream)
+    assert len(session.dialogues) == (1 if share_stream else 2)
+    narration = session.step(make_unit(0)).scores[0].probability
+    alone = make_session(NARRATE, speak=False)
+    expected = alone.step(make_unit(0)).scores[0].probability
+    assert narration == pytest.approx(expected, abs=1e-5)
+    session.remove_instruction('a')
+    assert len(session.dialogues) == 1
+
+
+def test_an_alert_on_a_stream_of_its_own_is_the_published_layout(
+    make_session, make_unit, protocol, roma, engine
+):
+    session = make_session(ALERT, speak=False, share_stream=False)
+    spans = session.dialogues[1].transcript.spans
+    words = protocol.instruction(ALERT.kind, ALERT.text)
+    assert [(s.tokens, s.extent) for s in spans] == [
+        (len(protocol.stream_begin),) * 2,
+        (len(words),) * 2,
+    ]
+    scores = session.step(make_unit(0)).scores
+    assert [s.instruction.id for s in scores] == ['listen', 'a']
 
 
 def test_a_later_unit_never_changes_an_earlier_score(make_session, make_unit):
@@ -52,17 +76,22 @@ def test_a_later_unit_never_changes_an_earlier_score(make_session, make_unit):
     assert [r.segments for r in first[0]] == [r.segments for r in first[1][:3]]
 
 
-def test_an_alert_says_its_condition_and_leaves_nothing(make_session, make_unit):
-    session = make_session(NARRATE, ALERT, speak=False)
-    loud = make_session(ALERT, speak=True)
-    segments = loud.step(make_unit(0)).segments
-    alert = next(s for s in segments if s.kind is InstructionKind.ALERT)
-    assert (alert.text, alert.final, alert.sequence) == ('a bell rings', True, 0)
-    assert alert.instruction_id == 'a'
-    session.step(make_unit(0))
-    quiet, spoken = session.branches[1], loud.branches[0]
-    assert quiet.transcript.spans == spoken.transcript.spans
-    assert_prefilled(loud)
+@pytest.mark.parametrize('share_stream', [True, False])
+def test_an_alert_says_its_condition_and_leaves_nothing(make_session, make_unit, share_stream):
+    spans = []
+    for threshold in ('0.0001', '0.9999'):
+        alert = parse_instruction(f'alert[{threshold}]: a bell rings', id='a')
+        session = make_session(alert, speak=False, share_stream=share_stream)
+        segments = session.step(make_unit(0)).segments
+        spans.append([d.transcript.spans for d in session.dialogues])
+        if threshold == '0.0001':
+            (segment,) = segments
+            assert (segment.kind, segment.text) == (InstructionKind.ALERT, 'a bell rings')
+            assert (segment.final, segment.sequence, segment.instruction_id) == (True, 0, 'a')
+        else:
+            assert segments == ()
+        assert_prefilled(session)
+    assert spans[0] == spans[1]
 
 
 def test_an_alert_makes_a_highlight_with_an_id_of_its_own(make_session, make_unit):
@@ -131,22 +160,22 @@ def test_a_question_can_be_taken_back_before_and_while_it_is_answered(make_sessi
 def test_a_narration_takes_over_from_the_listener(make_session, make_unit):
     session = make_session(ALERT, speak=False)
     assert session.instructions == (ALERT,)
-    assert [s.instruction.id for s in session.step(make_unit(0)).scores] == ['a', 'listen']
+    assert [s.instruction.id for s in session.step(make_unit(0)).scores] == ['listen', 'a']
     session.ask('what is this?')
     session.add_instruction(NARRATE)
     result = session.step(make_unit(1))
-    assert [s.instruction.id for s in result.scores] == ['a', 'n']
+    assert [s.instruction.id for s in result.scores] == ['n', 'a']
     assert [s.instruction_id for s in result.segments] == ['question-1']
     session.remove_instruction('n')
-    assert [s.instruction.id for s in session.step(make_unit(2)).scores] == ['a', 'listen']
+    assert [s.instruction.id for s in session.step(make_unit(2)).scores] == ['listen', 'a']
 
 
 def test_instructions_have_their_own_thresholds(make_session, make_unit):
     own = parse_instruction('alert[0.123]: a bell rings', id='own')
     session = make_session(own, ALERT, speak=False)
-    thresholds = [s.threshold for s in session.step(make_unit(0)).scores]
-    assert thresholds[0] == 0.123
-    assert thresholds[1] == session.config.triggers[InstructionKind.ALERT].threshold
+    thresholds = {s.instruction.id: s.threshold for s in session.step(make_unit(0)).scores}
+    assert thresholds['own'] == 0.123
+    assert thresholds['a'] == session.config.triggers[InstructionKind.ALERT].threshold
 
 
 @pytest.mark.parametrize(
@@ -155,14 +184,20 @@ def test_instructions_have_their_own_thresholds(make_session, make_unit):
         (ALERT, "named 'a' stands"),
         (Instruction(id='q', kind=InstructionKind.ANSWER, text='why'), 'ask it instead'),
         (parse_instruction('alert: b', id='listen'), "named 'listen' stands"),
-        (parse_instruction('alert: c', id='c'), '1 instructions stand, which is the limit'),
+        (parse_instruction('alert: c', id='c'), '2 instructions stand, which is the limit'),
     ],
 )
 def test_bad_instructions_are_refused(make_session, instruction, message):
-    session = make_session(ALERT, speak=False, max_instructions=1)
+    session = make_session(NARRATE, ALERT, speak=False, max_instructions=2)
     with pytest.raises(ValueError, match=message):
         session.add_instruction(instruction)
-    assert session.instructions == (ALERT,)
+    assert session.instructions == (NARRATE, ALERT)
+
+
+def test_one_narration_stands(make_session):
+    session = make_session(NARRATE, speak=False)
+    with pytest.raises(ValueError, match="the narration 'n' stands; remove it first"):
+        session.add_instruction(parse_instruction('narrate: the door', id='m'))
 
 
 @pytest.mark.parametrize('name', ['b', 'listen'])
@@ -197,7 +232,9 @@ def test_an_error_at_a_unit_leaves_the_session_usable(make_session, make_unit, m
     session = make_session(NARRATE, speak=False)
     expected = make_session(NARRATE, speak=False)
     real = session._engine.step
-    monkeypatch.setattr(session._engine, 'step', lambda *a: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(
+        session._engine, 'step', lambda *a, **k: (_ for _ in ()).throw(MemoryError())
+    )
     with pytest.raises(MemoryError):
         session.step(make_unit(0))
     monkeypatch.setattr(session._engine, 'step', real)
@@ -221,8 +258,8 @@ def test_text_is_whole_characters_and_steers_no_terminal(
             self.speaking = token_ids == protocol.assistant_begin or len(token_ids) == 1
             return super().embed(token_ids)
 
-        def step(self, embeddings, position_ids, cache):
-            output = super().step(embeddings, position_ids, cache)
+        def step(self, embeddings, position_ids, cache, **options):
+            output = super().step(embeddings, position_ids, cache, **options)
             if not self.speaking:
                 return output
             logits = torch.zeros_like(output.lm_logits)
