@@ -66,13 +66,13 @@ class RomaParameters(Parameters):
     )
     dtype: str = parameter(
         'auto',
-        "Number format of the network; 'auto': float32 on a CPU, else as in the model.",
+        "Number format of the network; 'auto': float32 on a CPU, else bfloat16.",
         choices=('auto', 'float32', 'bfloat16', 'float16'),
         read_only=False,
     )
     threads: int = parameter(
         0,
-        'CPU threads of the network; 0: one for each core.',
+        'CPU threads of the network; 0: all cores but one.',
         minimum=0,
         maximum=256,
         read_only=False,
@@ -243,7 +243,6 @@ class RecorderParameters(Parameters):
     topics: tuple[str, ...] = parameter(
         (
             'image sensor_msgs/msg/Image',
-            'image/compressed sensor_msgs/msg/CompressedImage',
             'audio roma_ros/msg/AudioChunk',
             'roma/speak_score roma_ros/msg/SpeakScore',
             'roma/utterance roma_ros/msg/Utterance',
@@ -251,7 +250,8 @@ class RecorderParameters(Parameters):
             'roma/status roma_ros/msg/Status',
             '/diagnostics diagnostic_msgs/msg/DiagnosticArray',
         ),
-        'What is recorded: topic and type of each.',
+        'What is recorded: topic and type of each. Raw images are recorded as JPEG, on the topic '
+        'with /compressed behind it.',
     )
     jpeg_quality: int = _jpeg_quality(80)
     queue_capacity: int = parameter(

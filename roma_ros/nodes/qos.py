@@ -39,6 +39,7 @@ class AdaptiveSubscription:
         raw: bool = False,
     ) -> None:
         self._node = node
+        self._callback = callback
         self._make = lambda reliability: node.create_subscription(
             message_type,
             topic,
@@ -55,6 +56,16 @@ class AdaptiveSubscription:
     def topic_name(self) -> str:
         """Return the full name of the topic, after remapping."""
         return self._subscription.topic_name
+
+    def take_rest(self) -> None:
+        """Hand over what has arrived; for the end, when no executor serves the node any more."""
+        subscription = self._subscription
+        with subscription.handle:
+            while True:
+                taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+                if taken is None:
+                    return
+                self._callback(taken[0])
 
     def destroy(self) -> None:
         """End the subscription."""

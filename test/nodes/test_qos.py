@@ -1,7 +1,10 @@
+import sys
+
 import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
+import rclpy
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Int32
 
@@ -25,8 +28,6 @@ for number in itertools.count():
 
 
 def start_publisher(start_process, reliability, folder):
-    import sys
-
     return start_process(sys.executable, '-c', PUBLISHER, reliability, cwd=folder)
 
 
@@ -62,3 +63,24 @@ def test_a_plain_reliable_subscription_would_hear_nothing(
     start_publisher(start_process, 'BEST_EFFORT', tmp_path)
     wait_until(lambda: len(adaptive) >= 20, 'twenty messages')
     assert plain == []
+
+
+def test_what_has_arrived_can_be_taken_at_the_end(start_process, wait_until, tmp_path):
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node('late', context=context)  # no executor serves it
+    received = []
+    subscription = AdaptiveSubscription(
+        node, Int32, 'count', lambda message: received.append(message.data), depth=10
+    )
+    start_publisher(start_process, 'RELIABLE', tmp_path)
+    wait_until(lambda: node.count_publishers('count') == 1)
+
+    def take():
+        subscription.take_rest()
+        return len(received) > 20
+
+    wait_until(take, 'twenty messages')
+    assert received == list(range(received[0], received[0] + len(received)))
+    node.destroy_node()
+    rclpy.try_shutdown(context=context)
