@@ -83,7 +83,8 @@ class Bag:
             reader = AnyReader([self.path], default_typestore=get_typestore(Stores.LATEST))
             reader.open()
         except (AnyReaderError, OSError) as error:
-            raise ValueError(f'not a bag ({error}): {self.path}') from error
+            hint = '; "mcap recover" mends a file that was not closed' * ('magic' in str(error))
+            raise ValueError(f'not a bag ({error}{hint}): {self.path}') from error
         return closing(reader)
 
     def _find(self, reader: Any, kind: str, name: str | None, types: tuple[str, ...]) -> str:
