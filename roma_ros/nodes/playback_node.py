@@ -158,9 +158,10 @@ class PlaybackNode(Node):
 
     def _play(self) -> None:
         entry = self._get()
-        self._wait_for_subscribers()
         if entry is None:
+            self._finish(0.0)
             return
+        self._wait_for_subscribers()
         origin_ns = entry[0].stamp_ns
         keeps_stamps = self._settings.publish_clock and isinstance(self._items, Bag)
         base_ns = origin_ns if keeps_stamps else self._stamp_clock.now().nanoseconds

@@ -273,6 +273,18 @@ def test_a_bag_keeps_its_stamps_chunks_and_gaps(start_node, inputs, tmp_path):
     assert begin_ns + 900_000_000 <= clock_ns <= begin_ns + 1_100_000_000
 
 
+def test_an_empty_bag_ends_at_once(start_node, tmp_path):
+    rosbag2 = pytest.importorskip('rosbags.rosbag2', reason='rosbags is not installed')
+    from rosbags.typesys import get_typestore, Stores
+
+    with rosbag2.Writer(tmp_path / 'bag', version=9) as writer:
+        store = get_typestore(Stores.LATEST)
+        writer.add_connection('/image', 'sensor_msgs/msg/Image', typestore=store)
+    node = start_node('playback_node', source=tmp_path / 'bag')
+    assert node.join() == 0
+    assert '0 images, 0 audio chunks' in node.output
+
+
 @pytest.mark.parametrize(
     ('name', 'reason'),
     [
