@@ -101,6 +101,12 @@ class RomaParameters(Parameters):
         maximum=3600,
         read_only=False,
     )
+    share_stream: bool = parameter(
+        True,
+        'Alerts watch one shared stream, at one token a unit each; false: each has a stream of '
+        'its own, as published, at the cost of a cache and a step.',
+        read_only=False,
+    )
     image_transport: str = parameter(
         'raw',
         "'raw' subscribes to image, 'compressed' to image/compressed.",

@@ -191,6 +191,7 @@ def _session_config(parameters: RomaParameters) -> SessionConfig:
         window=WindowConfig(window_s=parameters.window_s),
         triggers={kind: PRESETS[kind].with_threshold(t) for kind, t in thresholds.items()},
         max_segments=parameters.max_segments,
+        share_stream=parameters.share_stream,
     )
 
 
