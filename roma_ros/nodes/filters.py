@@ -72,7 +72,10 @@ class UnitFilter(SimpleFilter):
         """Take no more messages from the connected filters."""
         while self._connections:
             source, number = self._connections.pop()
-            source.unregisterCallback(number)
+            if hasattr(source, 'unregisterCallback'):
+                source.unregisterCallback(number)
+            else:  # message_filters up to 6.0.6
+                del source.callbacks[number]
 
     def add_image(self, message: Any) -> None:
         """Take a ``sensor_msgs/Image`` or ``CompressedImage``; it is kept until it is chosen."""

@@ -96,6 +96,25 @@ def test_inputs_connect_once_and_can_be_disconnected() -> None:
     assert [unit.flags for unit in wiring.units[:1]] == [UnitFlag.NO_VIDEO | UnitFlag.LATE]
 
 
+def test_filters_that_cannot_unregister_are_disconnected_too() -> None:
+    class OldFilter:
+        """What ``message_filters`` 6.0.6 offers."""
+
+        def __init__(self) -> None:
+            self.callbacks: dict[int, tuple[Callable[..., None], tuple[object, ...]]] = {}
+
+        def registerCallback(self, callback: Callable[..., None], *args: object) -> int:  # noqa: N802
+            self.callbacks[len(self.callbacks)] = (callback, args)
+            return len(self.callbacks) - 1
+
+    images, audio = OldFilter(), OldFilter()
+    unit_filter = UnitFilter(now_ns=Clock())
+    unit_filter.connectInput(images, audio)
+    assert len(images.callbacks) == len(audio.callbacks) == 1
+    unit_filter.disconnectAll()
+    assert images.callbacks == audio.callbacks == {}
+
+
 def test_malformed_messages_are_rejected_with_a_reason() -> None:
     wiring = Wiring()
     wiring.play(0, 5)
