@@ -27,10 +27,16 @@ from .ros_arguments import parameter_arguments
 if TYPE_CHECKING:
     from ..nodes.observer import StreamObserver, StreamView
 
-_INSTRUCTIONS = ('narrate', 'alert: you see a cyclist')
+# The threshold lets the untrained stand-in speak; the preset is 0.975.
+_INSTRUCTIONS = ('narrate[0.8]', 'alert: a cyclist')
 # How long the node may take to load the model [s].
 _START_TIMEOUT_S = 180.0
-# The stream is over when nothing new has come for so long [s]; waiting ends in any case after:
+# A shorter rest of the recording makes no unit [s].
+_REST_S = 0.1
+# How much of an utterance is shown [characters].
+_SHOWN_CHARS = 60
+# Where the recording's length is not known, the stream is over when nothing new has come for so
+# long [s]; waiting ends in any case after:
 _QUIET_S, _FINISH_TIMEOUT_S = 2.5, 60.0
 _POLL_S = 0.2
 
@@ -100,19 +106,24 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
     with Processes(log_folder, os.environ) as processes, StreamObserver() as observer:
         processes.start('recorder', _node('recorder_node', {'path': str(output / 'stream.mcap')}))
         instructions = options.instruct or list(_INSTRUCTIONS)
-        processes.start(
-            'roma', _node('roma_node', {'model': options.model, 'instructions': instructions})
-        )
+        parameters = {
+            'model': options.model,
+            'instructions': instructions,
+            'use_sim_time': options.rate != 1,
+        }
+        processes.start('roma', _node('roma_node', parameters))
         _wait_for_model(processes, observer, line)
         playback = {
             'source': str(media),
             'rate': options.rate,
             # The node and the recorder: nothing is played before both listen.
             'wait_for_subscribers': 2,
+            'publish_clock': options.rate != 1,
         }
         processes.start('playback', _node('playback_node', playback))
-        _follow(processes, observer, line, duration_s / options.rate)
-        for name in ('playback', 'recorder', 'roma'):
+        _follow(processes, observer, line, duration_s, options.rate)
+        # The node before the recorder, which then has its last figures.
+        for name in ('playback', 'roma', 'recorder'):
             processes.stop(name)
     return _report(output, media, num_frames)
 
@@ -177,7 +188,11 @@ def _wait_for_model(processes: Processes, observer: 'StreamObserver', line: Prog
 
 
 def _follow(
-    processes: Processes, observer: 'StreamObserver', line: ProgressLine, duration_s: float
+    processes: Processes,
+    observer: 'StreamObserver',
+    line: ProgressLine,
+    duration_s: float,
+    rate: float,
 ) -> None:
     """Show the progress until the recording is played and everything in it is seen."""
     start = time.monotonic()
@@ -185,9 +200,12 @@ def _follow(
     while True:
         now, view = time.monotonic(), observer.view
         processes.check()
-        line.show(_progress(view, min(now - start, duration_s), duration_s))
+        line.show(_progress(view, min((now - start) * rate, duration_s), duration_s))
         if ended is None and processes.poll('playback') is not None:
             ended = now
+        # At once, or silence after the end would make a unit.
+        if 0 < duration_s <= view.stream_s + _REST_S:
+            break
         if ended is not None:
             quiet_s = now - max(ended, view.last_unit_s)
             if view.queue_length == 0 and quiet_s > _QUIET_S:
@@ -204,7 +222,10 @@ def _follow(
 
 
 def _progress(view: 'StreamView', played_s: float, duration_s: float) -> str:
-    said = f'  “{plain(view.utterance)}”' if view.utterance else ''
+    text = plain(view.utterance)
+    if len(text) > _SHOWN_CHARS:
+        text = '…' + text[1 - _SHOWN_CHARS :]
+    said = f'  “{text}”' if text else ''
     return (
         f'{played_s:3.0f}/{duration_s:.0f} s  {view.units:3d} units  '
         f'{bar(view.probability, view.threshold)} {view.probability:.2f}  '

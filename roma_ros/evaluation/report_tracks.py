@@ -17,6 +17,8 @@ KINDS = {1: 'narration', 2: 'alert', 3: 'answer'}
 
 _THUMBNAIL_PX = (88, 66)
 _PROBABILITY_PX, _LATENCY_PX, _WAVEFORM_PX, _SCENES_PX, _UNITS_PX = 84, 64, 56, 20, 18
+# Flags of a unit that lacks something; the others only tell how it came about.
+_MISSING = UnitFlag.NO_VIDEO | UnitFlag.NO_AUDIO | UnitFlag.CLOCK_JUMP
 #: A unit whose score comes later than this falls behind [ms].
 LATENCY_LIMIT_MS = 1000.0
 
@@ -190,7 +192,7 @@ def _units(line: Timeline, units: Sequence[Score]) -> Track:
         span = Span(
             line.seconds(unit.start_ns) + 0.02,
             line.seconds(unit.end_ns) - 0.02,
-            'unit flagged' if flags else 'unit',
+            'unit missing' if flags & _MISSING else 'unit noted' if flags else 'unit',
             name,
         )
         cells.append(line.bar(span, 2, _UNITS_PX - 4))

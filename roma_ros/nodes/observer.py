@@ -25,6 +25,7 @@ class StreamView:
     :param detail: the status's own words.
     :param units: units that were scored and had any input.
     :param last_unit_s: monotonic time at which the newest of them was seen; 0 before the first.
+    :param stream_s: length of the stream up to the end of the newest of them [s].
     :param probability: highest speak probability of the newest unit, 0..1.
     :param threshold: threshold of the same instruction.
     :param utterance: the newest utterance's text so far.
@@ -36,6 +37,7 @@ class StreamView:
     detail: str = ''
     units: int = 0
     last_unit_s: float = 0.0
+    stream_s: int = 0
     probability: float = 0.0
     threshold: float = 0.0
     utterance: str = ''
@@ -133,6 +135,7 @@ class StreamObserver:
                     self._view,
                     units=self._view.units + new,
                     last_unit_s=time.monotonic(),
+                    stream_s=message.unit_index + 1,  # a unit is a second
                     probability=message.probability,
                     threshold=message.threshold,
                 )

@@ -36,7 +36,7 @@ def test_demo_ends_by_itself_and_leaves_all_files(demo):
     done, output = demo
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ('recording.mp4', 'recording.json', 'stream.mcap', 'summary.json', 'report.html'):
-        assert (output / name).stat().st_size > 1000, name
+        assert (output / name).stat().st_size > 500, name
         assert name.startswith('recording') or str(output / name) in done.stdout
     for name in ('recorder', 'roma', 'playback'):
         assert (output / 'log' / f'{name}.log').is_file()

@@ -50,7 +50,7 @@ def test_everything_in_the_record_is_drawn(page):
     assert count(page, 'utterance') == 2
     assert count(page, 'highlight') == 1
     assert count(page, 'unit') == 20
-    assert count(page, 'unit flagged') == 1
+    assert count(page, 'unit missing') == 1
     assert count(page, 'latency') == count(page, 'compute') == 20
     assert count(page, 'gap') == 1
     assert count(page, 'box') == 2
@@ -109,6 +109,13 @@ def test_places_follow_the_time_axis(page, record):
     # The clap is at 0.5 s of the record and at 0.4 s of the recording.
     assert truth_begin_s(line, record, TRUTH) == pytest.approx(0.1)
     assert truth_begin_s(line, replace(record, clap=None), TRUTH) == 0
+
+
+def test_unit_that_came_late_is_not_shown_as_one_that_lacks_something(record):
+    scores = [replace(score, flags=4 + 8) for score in record.scores]
+    page = render_report(replace(record, scores=scores), summarize(record))
+    assert (count(page, 'unit noted'), count(page, 'unit missing')) == (20, 0)
+    assert 'unit 3: LATE|REPEATED_FRAME' in page
 
 
 def test_bad_figures_are_marked(record):
@@ -195,7 +202,7 @@ def test_browser_shows_it_and_reads_at_the_pointer(record, tmp_path):
     assert seen['points'] == 40
     assert seen['shown'] == 10
     assert re.search(r'time\s+9\.50 s', seen['tip'])
-    assert re.search(r'cyclist \(alert\)\s+0\.900 of 0\.80', seen['tip'])
+    assert re.search(r'cyclist\s+0\.900 of 0\.80', seen['tip'])
     assert '<script>alert("x")</script> A taxi passes & stops.' in seen['page']
 
 

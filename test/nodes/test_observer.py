@@ -5,10 +5,10 @@ import pytest
 rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('roma_ros.msg', reason='the messages are not built')
 
-from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
-from roma_ros.msg import SpeakScore, Status, Utterance  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from roma_ros.msg import SpeakScore, Status, Utterance
 
-from roma_ros.nodes.observer import StreamObserver  # noqa: E402
+from roma_ros.nodes.observer import StreamObserver
 
 pytestmark = pytest.mark.ros
 
@@ -45,6 +45,7 @@ def test_view_follows_the_node(ros_node, wait_until):
         view = observer.view
         assert view.probability == pytest.approx(0.1)
         assert view.threshold == pytest.approx(0.5)
+        assert view.stream_s == 2
         assert before < view.last_unit_s < time.monotonic()
 
         scores.publish(SpeakScore(unit_index=3, probability=0.2, threshold=0.6))
