@@ -102,8 +102,9 @@ class StampGate:
         if self._is_new_time(message.source):
             admission.is_jump = self._is_open
             admission.admitted = self._open(source.held[-1][1])
-        elif len(source.held) > self._capacity[message.source]:
-            admission.dropped.append(source.held.pop(0)[1])
+        else:
+            while self._holds_too_much(message.source):
+                admission.dropped.append(source.held.pop(0)[1])
         return admission
 
     def release(self) -> Admission:
@@ -149,6 +150,17 @@ class StampGate:
             if not is_silent or (self._is_awaited(other_name) and not has_waited):
                 return False
         return True
+
+    def _has_waited(self, name: str, *, since: int) -> bool:
+        """Say whether what ``name`` sends has been held long enough, from one message on."""
+        held = self._inputs[name].held
+        patience_ns = self._patience_ns if self._is_open else self._start_patience_ns
+        span_ns = held[-1][1].end_ns - held[since][1].stamp_ns
+        return span_ns >= patience_ns or len(held) - since >= self._capacity[name]
+
+    def _holds_too_much(self, name: str) -> bool:
+        """Say whether the wait was long enough without the oldest held message."""
+        return len(self._inputs[name].held) > 2 and self._has_waited(name, since=1)
 
     def _is_awaited(self, name: str) -> bool:
         if self._is_open:

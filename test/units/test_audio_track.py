@@ -63,11 +63,12 @@ def test_doubled_and_late_chunks_are_counted() -> None:
 
 def test_a_slip_of_the_stamps_is_followed_slowly() -> None:
     track = AudioTrack(16_000, ChunkCounts())
-    feed(track, 0, 16_000)
+    feed(track, 0, 16_160)
+    track.read(T0_NS, T0_NS + UNIT_NS)
     shifts = []
-    for second in range(4):  # less than half a chunk: no loss
-        begin = (second + 1) * 16_000
-        feed(track, begin, begin + 16_000, shift_ns=4_000_000)
+    for second in range(1, 5):
+        begin = second * 16_000 + 160
+        feed(track, begin, begin + 16_000, shift_ns=4_000_000)  # under half a chunk: no loss
         audio, covered = track.read(T0_NS + second * UNIT_NS, T0_NS + (second + 1) * UNIT_NS)
         assert covered.all()
         # The ramp's height tells which sample is read at the middle of the second.

@@ -124,7 +124,7 @@ def test_a_sensor_alone_with_its_time_stays_outside(door: Door) -> None:
         dropped += len(admission.dropped)
         assert admission.admitted == []
         assert len(door.send('b', 1010 + 10 * step).admitted) == 1
-    assert dropped == 50 - 8  # what it holds is bounded
+    assert dropped == 50 - 6  # it holds 50 ns, and no more
 
 
 def test_a_late_burst_is_no_jump_back(door: Door) -> None:
