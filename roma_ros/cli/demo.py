@@ -122,8 +122,9 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
         }
         processes.start('playback', _node('playback_node', playback))
         _follow(processes, observer, line, duration_s, options.rate)
-        # The node before the recorder, which then has its last figures.
-        for name in ('playback', 'roma', 'recorder'):
+        # The node at once, before it makes units of the silence; the recorder last, so that it has
+        # the node's last figures.
+        for name in ('roma', 'playback', 'recorder'):
             processes.stop(name)
     return _report(output, media, num_frames)
 
@@ -203,7 +204,7 @@ def _follow(
         line.show(_progress(view, min((now - start) * rate, duration_s), duration_s))
         if ended is None and processes.poll('playback') is not None:
             ended = now
-        # At once, or silence after the end would make a unit.
+        # Playback may still be at its end; what comes now is silence.
         if 0 < duration_s <= view.stream_s + _REST_S:
             break
         if ended is not None:

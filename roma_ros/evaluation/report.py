@@ -14,6 +14,9 @@ from .report_tracks import draw_tracks, KINDS, LATENCY_LIMIT_MS
 from .summary import SUMMARY_KEYS
 from .timeline import clock, Timeline, Track
 
+# Texts in tables that are longer than this may go over several lines [characters].
+_LONG_CHARS = 30
+
 
 def write_report(
     path: Path, record: StreamRecord, summary: Mapping[str, Any], *, truth: Truth | None = None
@@ -39,8 +42,8 @@ def render_report(
     template = Template(files(__package__).joinpath('report.html').read_text(encoding='utf-8'))
     return template.substitute(
         subtitle=escape(
-            f'{summary["model"]} · {summary["engine"]} · {summary["device"]} · '
-            f'{summary["machine"]} · {summary["date"]}'
+            f'{Path(summary["model"] or "no model").name} · {summary["engine"]} · '
+            f'{summary["device"]} · {summary["machine"]} · {summary["date"]}'
         ),
         tiles=''.join(_tiles(summary)),
         tracks=''.join(_row(track, line.width) for track in tracks),
@@ -152,10 +155,14 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) ->
     if not rows:
         return f'<p class="empty">{escape(empty)}</p>'
     header = ''.join(f'<th>{escape(cell)}</th>' for cell in head)
-    body = ''.join(
-        '<tr>' + ''.join(f'<td>{escape(cell)}</td>' for cell in row) + '</tr>' for row in rows
-    )
+    body = ''.join(f'<tr>{"".join(_cell(cell) for cell in row)}</tr>' for row in rows)
     return f'<table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _cell(text: str) -> str:
+    # Only long texts may be broken.
+    kind = ' class="long"' if len(text) > _LONG_CHARS else ''
+    return f'<td{kind}>{escape(text)}</td>'
 
 
 def _readings(record: StreamRecord, line: Timeline) -> str:

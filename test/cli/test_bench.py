@@ -1,0 +1,75 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+pytest.importorskip('transformers', reason='transformers is not installed')
+
+
+def test_stream_prints_a_table_and_writes_its_figures(roma, tmp_path):
+    path = tmp_path / 'new' / 'stream.json'
+    done = roma('bench', 'stream', '--hours', 0.005, '--json', path)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(path.read_text())
+    assert figures['units'] == 18
+    assert {'latency_growth', 'memory_growth_mib', 'positions_max', 'cache_tokens_max'} <= (
+        figures.keys()
+    )
+    assert figures['config']['bounded']
+    assert figures['config']['contiguous']
+    assert f'of {figures["capacity"]:,} tokens' in done.stdout
+    assert '0 to 0.3' in done.stdout
+    assert '18 units' in done.stderr
+
+
+def test_an_unbounded_stream_is_stopped_at_its_limit(roma, tmp_path):
+    path = tmp_path / 'stream.json'
+    done = roma(
+        *('bench', 'stream', '--unbounded', '--append', '--limit-minutes', 0.1, '--json', path)
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(path.read_text())
+    assert figures['units'] == 6
+    assert not figures['config']['bounded']
+    assert not figures['config']['contiguous']
+
+
+def test_an_interrupt_writes_what_it_has(tmp_path):
+    path = tmp_path / 'stream.json'
+    code = 'import sys; from roma_ros.cli.main import main; sys.exit(main())'
+    with subprocess.Popen(
+        [sys.executable, '-c', code, 'bench', 'stream', '--json', str(path)],
+        cwd=tempfile.gettempdir(),
+        env={**os.environ, 'PYTHONUNBUFFERED': '1'},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert 'units' in process.stderr.readline()
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    figures = json.loads(path.read_text())
+    assert figures['interrupted']
+    assert 0 < figures['units'] < 7200
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'code', 'words'),
+    [
+        ([], 2, 'BENCHMARK'),
+        (['stream', '--hours', '0'], 2, 'expected more than 0'),
+        (['stream', '--hours', 'nan'], 2, 'not a length of time'),
+        (['eviction', '--model', 'nowhere'], 1, 'nowhere'),
+    ],
+)
+def test_bad_options_are_told(roma, arguments, code, words):
+    done = roma('bench', *arguments)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert 'Traceback' not in done.stderr
