@@ -123,23 +123,36 @@ class Dialogue:
         probability, *others = torch.sigmoid(output.speak_logits).tolist()
         return probability, dict(zip(self._watches, others, strict=True))
 
-    def tokenize_question(self, text: str) -> list[int]:
+    def check_question(self, text: str) -> None:
         """
-        Return the token ids of a typed question.
+        Refuse a question that takes more than half of what is remembered of text.
 
-        :raises ValueError: when they are more than half of what is remembered of text.
+        :raises ValueError: with how much it takes and how much is allowed.
         """
-        token_ids = self._protocol.instruction(InstructionKind.ANSWER, text)
+        num_tokens = len(self._protocol.instruction(InstructionKind.ANSWER, text))
         limit = self._window.text_tokens // 2
-        if len(token_ids) > limit:
+        if num_tokens > limit:
             raise ValueError(
-                f'the question takes {len(token_ids)} tokens, at most {limit} are allowed; '
+                f'the question takes {num_tokens} tokens, at most {limit} are allowed; '
                 'shorten it, or raise text_tokens'
             )
-        return token_ids
 
-    def read_question(self, token_ids: Sequence[int]) -> None:
-        """Read a typed question into the operator's turn."""
+    def read_question(self, text: str, *, recalled: Sequence[str] = ()) -> None:
+        """
+        Read a typed question into the operator's turn.
+
+        :param text: one that :meth:`check_question` let pass.
+        :param recalled: lines to remind the network of first, the last ones the most important;
+            as many as fit into a quarter of what is remembered of text.
+        """
+        token_ids = self._protocol.instruction(InstructionKind.ANSWER, text)
+        left = self._window.text_tokens // 4
+        for line in reversed(recalled):
+            line_ids = self._protocol.encode(f'({line})\n')
+            left -= len(line_ids)
+            if left < 0:
+                break
+            token_ids = [*line_ids, *token_ids]
         self._make_room(SpanKind.TEXT, len(token_ids))
         self._read_text(SpanKind.TEXT, token_ids)
 

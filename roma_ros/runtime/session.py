@@ -1,13 +1,11 @@
 """One stream on one model: units in, scores, utterances and highlights out."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 import itertools
 import math
-import threading
 import time
-import unicodedata
 
 import torch
 
@@ -20,7 +18,9 @@ from ..policy.triggers import PRESETS, Trigger, TriggerConfig
 from ..units.unit import MultimodalUnit
 from .dialogue import Dialogue
 from .engine import Engine
-from .results import Score, Segment, StepResult
+from .journal import Journal
+from .results import Score, StepResult
+from .speaker import Speaker
 from .transcript import WindowConfig
 
 #: The id of the score of a stream in which no instruction stands in line: when to answer.
@@ -48,25 +48,12 @@ class SessionConfig:
     share_stream: bool = True
 
 
-@dataclass
-class _Utterance:
-    """An utterance that is being said."""
-
-    id: int
-    kind: InstructionKind
-    instruction_id: str
-    probability: float
-    token_ids: list[int] = field(default_factory=list)
-    text: str = ''  # emitted so far
-    segments: int = 0
-
-
 @dataclass(frozen=True)
 class _Question:
     """A typed question that waits for the next unit."""
 
     id: str
-    token_ids: list[int]
+    text: str
 
 
 @dataclass
@@ -108,13 +95,12 @@ class StreamSession:
         self._engine = engine
         self._processor = processor
         self._protocol = protocol
-        self._interrupted = threading.Event()
-        self._utterance_ids = itertools.count(1)
         self._question_ids = itertools.count(1)
         self._highlight_ids = itertools.count(1)
         self._questions: deque[_Question] = deque()
-        self._utterance: _Utterance | None = None
+        self._journal = Journal()
         self._dialogue = self._make_dialogue()
+        self._speaker = Speaker(self._dialogue, protocol, max_segments=self.config.max_segments)
         self._main = self._make_watch(_LISTEN, self._dialogue)
         self._alerts: list[_Watch] = []
         for instruction in instructions:
@@ -190,32 +176,32 @@ class StreamSession:
         if not question.strip():
             raise ValueError('the question is empty')
         check_text(question, what='the question')
-        token_ids = self._dialogue.tokenize_question(question)
+        self._dialogue.check_question(question)
         question_id = f'question-{next(self._question_ids)}'
-        self._questions.append(_Question(question_id, token_ids))
+        self._questions.append(_Question(question_id, question))
         return question_id
 
     def withdraw(self, question_id: str) -> None:
         """Take a question back, or end its answer; nothing happens where neither is at hand."""
         self._questions = deque(q for q in self._questions if q.id != question_id)
-        if self._utterance is not None and self._utterance.instruction_id == question_id:
+        if self._speaker.instruction_id == question_id:
             self.interrupt()
 
     def interrupt(self) -> None:
         """Be quiet: end what is being said at the next token. Any thread may call this."""
-        self._interrupted.set()
+        self._speaker.interrupt()
 
     def reset(self) -> None:
-        """Begin a new stream with the same instructions; allocations stay."""
+        """Begin a new stream with the same instructions; all else is forgotten."""
         for dialogue in self.dialogues:
             dialogue.reset()
         for watch in self._watches:
             watch.trigger.reset()
             if watch.tracker is not None:
                 watch.tracker.finish()
-        self._utterance = None
+        self._speaker.reset()
         self._questions.clear()
-        self._interrupted.clear()
+        self._journal.clear()
 
     def step(self, unit: MultimodalUnit) -> StepResult:
         """
@@ -239,10 +225,10 @@ class StreamSession:
         encoded = time.perf_counter()
         question = self._questions.popleft() if self._questions else None
         if question is not None:
-            self._dialogue.read_question(question.token_ids)
+            self._read_question(question, unit)
         probabilities = self._read_unit(features, embeddings)
         stepped = time.perf_counter()
-        segments = self._take_interrupt()
+        segments = self._speaker.take_interrupt()
         scores: list[Score] = []
         highlights: list[tuple[Instruction, Highlight]] = []
         for watch in self._watches:
@@ -253,8 +239,21 @@ class StreamSession:
             highlights += self._track(watch, unit, score.probability)
             if score.triggered:
                 # Nothing of an alert stays in the transcript (paper A.4; release: deleted turn).
-                segments.append(self._alert(watch.instruction, score.probability))
-        segments += self._respond(scores[0], question)
+                segments.append(self._speaker.alert(watch.instruction, score.probability))
+                self._journal.add(unit.end_ns, 'you alerted', watch.instruction.text)
+        if question is not None:
+            segments += self._speaker.begin(
+                InstructionKind.ANSWER, question.id, scores[0].probability
+            )
+        elif scores[0].triggered:
+            instruction = self._main.instruction
+            segments += self._speaker.begin(
+                instruction.kind, instruction.id, scores[0].probability
+            )
+        segments += self._speaker.go_on()
+        for segment in segments:
+            if segment.kind is not InstructionKind.ALERT:
+                self._journal.add(unit.end_ns, 'you said', segment.text, self._newest_is_held())
         decoded = time.perf_counter()
         return StepResult(
             unit=unit,
@@ -283,6 +282,18 @@ class StreamSession:
             probabilities.setdefault(watch.instruction.id, of_streams[watch.dialogue])
         return probabilities
 
+    def _read_question(self, question: _Question, unit: MultimodalUnit) -> None:
+        """Read a question, and before it what was said about it so long ago that it is gone."""
+        self._dialogue.read_question(
+            question.text, recalled=self._journal.recall(question.text, unit.end_ns)
+        )
+        self._journal.add(unit.end_ns, 'you were asked', question.text, self._newest_is_held())
+
+    def _newest_is_held(self) -> Callable[[], bool]:
+        """Return what tells whether the transcript still holds its newest span."""
+        dialogue, span = self._dialogue, self._dialogue.transcript.spans[-1]
+        return lambda: any(held is span for held in dialogue.transcript.spans)
+
     def _judge(self, watch: _Watch, probability: float) -> Score:
         return Score(
             instruction=watch.instruction,
@@ -301,75 +312,6 @@ class StreamSession:
         if highlight.state is HighlightState.BEGIN:
             watch.highlight_id = next(self._highlight_ids)
         return [(watch.instruction, replace(highlight, number=watch.highlight_id))]
-
-    def _take_interrupt(self) -> list[Segment]:
-        """End what goes on, if somebody wished for silence since the last unit."""
-        if not self._interrupted.is_set():
-            return []
-        self._interrupted.clear()
-        return self._cut_off()
-
-    def _respond(self, score: Score, question: _Question | None) -> list[Segment]:
-        """Speak, go on speaking or stay silent after one unit."""
-        segments: list[Segment] = []
-        if question is not None or score.triggered:
-            segments += self._cut_off()  # a new answer discards the rest of the last
-            instruction = score.instruction
-            self._utterance = _Utterance(
-                id=next(self._utterance_ids),
-                kind=instruction.kind if question is None else InstructionKind.ANSWER,
-                instruction_id=instruction.id if question is None else question.id,
-                probability=score.probability,
-            )
-        if self._utterance is not None:
-            segments.append(self._say(self._utterance))
-        return segments
-
-    def _alert(self, instruction: Instruction, probability: float) -> Segment:
-        return Segment(
-            utterance_id=next(self._utterance_ids),
-            sequence=0,
-            final=True,
-            kind=InstructionKind.ALERT,
-            instruction_id=instruction.id,
-            text=instruction.text,
-            probability=probability,
-        )
-
-    def _say(self, utterance: _Utterance) -> Segment:
-        """Decode the utterance's next segment."""
-        decoded = self._dialogue.speak(self._interrupted.is_set)
-        utterance.token_ids += decoded.token_ids
-        interrupted = self._interrupted.is_set()
-        self._interrupted.clear()
-        final = (
-            decoded.finished or interrupted or utterance.segments + 1 >= self.config.max_segments
-        )
-        text = _printable(self._protocol.decode(utterance.token_ids))
-        if not final:
-            text = text.rstrip('\ufffd')  # a character that the next segment completes
-        segment = self._segment(utterance, text[len(utterance.text) :], final=final)
-        utterance.text = text
-        utterance.segments += 1
-        if final:
-            self._utterance = None
-        return segment
-
-    def _cut_off(self) -> list[Segment]:
-        """End the utterance that goes on, if any, so that who speaks it knows."""
-        utterance, self._utterance = self._utterance, None
-        return [] if utterance is None else [self._segment(utterance, '', final=True)]
-
-    def _segment(self, utterance: _Utterance, text: str, *, final: bool) -> Segment:
-        return Segment(
-            utterance_id=utterance.id,
-            sequence=utterance.segments,
-            final=final,
-            kind=utterance.kind,
-            instruction_id=utterance.instruction_id,
-            text=text,
-            probability=utterance.probability,
-        )
 
     def _trigger_config(self, instruction: Instruction) -> TriggerConfig:
         preset = self.config.triggers[instruction.kind]
@@ -394,11 +336,6 @@ class StreamSession:
             trigger=Trigger(trigger),
             tracker=HighlightTracker(trigger.threshold) if is_alert else None,
         )
-
-
-def _printable(text: str) -> str:
-    """Replace control characters: what a model says is data, and steers no terminal."""
-    return ''.join(' ' if unicodedata.category(c) == 'Cc' else c for c in text)
 
 
 def _unit_tokens(config: ProcessorConfig) -> int:

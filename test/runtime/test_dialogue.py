@@ -151,7 +151,7 @@ def test_nothing_is_allocated_and_capacity_holds_over_many_windows(roma, protoco
         if index % 3 == 0:
             dialogue.speak(lambda: False)
         if index % 7 == 0:
-            dialogue.read_question(dialogue.tokenize_question('what is this?'))
+            dialogue.read_question('what is this?')
         highest = max(highest, dialogue.transcript.next_position)
         assert dialogue.cache.length == dialogue.transcript.length <= dialogue.cache.capacity
     assert (dialogue.cache.key.data_ptr(), dialogue.cache.value.data_ptr()) == pointers
@@ -224,7 +224,7 @@ def test_reset_equals_fresh(roma, protocol, engine, make_unit):
 def test_a_question_that_would_crowd_out_the_rest_is_refused(engine, protocol):
     dialogue = make_dialogue(engine, protocol, text_tokens=64)
     with pytest.raises(ValueError, match='tokens, at most 32 are allowed'):
-        dialogue.tokenize_question('zq ' * 40)
+        dialogue.check_question('zq ' * 40)
 
 
 WATCHES = [

@@ -276,3 +276,48 @@ def test_text_is_whole_characters_and_steers_no_terminal(
     session.ask('what is this?')
     texts = [session.step(make_unit(i)).segments[0].text for i in range(2)]
     assert texts == ['a' * 23, '\U0001f514 [2Jb']
+
+
+def test_what_was_said_before_the_window_comes_back_with_a_question(
+    roma, protocol, session_config, make_unit
+):
+    """The network reads it again; whether it makes use of it is a matter of its weights."""
+
+    class Recorder(TorchEngine):
+        def __init__(self, model) -> None:
+            super().__init__(model)
+            self.ids: list[int] = []
+
+        def embed(self, token_ids):
+            self.ids += token_ids
+            return super().embed(token_ids)
+
+    engine = Recorder(roma.model)
+    session = StreamSession(
+        engine,
+        roma.processor,
+        protocol,
+        instructions=[parse_instruction('alert[0.0001]: the red cup falls', id='a')],
+        config=session_config(speak=False, window_s=3, text_tokens=256),
+    )
+    session.ask('where is the spoon?')
+    session.step(make_unit(0, video=False))
+    session.remove_instruction('a')
+    for index in range(1, 3):
+        session.step(make_unit(index, video=False))
+    session.ask('did the red cup fall?')
+    for index in range(3, 3600, 400):
+        session.step(make_unit(index, video=False))
+    engine.ids.clear()
+    session.ask('what happened to the cup and the spoon?')
+    session.step(make_unit(7205, video=False))
+    read = protocol.decode(engine.ids)
+    assert '(2 hours ago you alerted: the red cup falls)\n' in read
+    assert '(2 hours ago you were asked: where is the spoon?)\n' in read
+    assert read.index('the red cup falls') < read.index('what happened to the cup')
+    assert_prefilled(session)
+    session.reset()
+    engine.ids.clear()
+    session.ask('what happened to the cup?')
+    session.step(make_unit(0))
+    assert 'the red cup falls' not in protocol.decode(engine.ids)

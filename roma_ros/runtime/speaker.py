@@ -1,0 +1,130 @@
+"""What is being said: one utterance at a time, segment by segment, until it ends or is cut off."""
+
+from dataclasses import dataclass, field
+import itertools
+import threading
+import unicodedata
+
+from ..model.prompts import Protocol
+from ..policy.instructions import Instruction, InstructionKind
+from .dialogue import Dialogue
+from .results import Segment
+
+
+@dataclass
+class _Utterance:
+    """An utterance that is being said."""
+
+    id: int
+    kind: InstructionKind
+    instruction_id: str
+    probability: float
+    token_ids: list[int] = field(default_factory=list)
+    text: str = ''  # emitted so far
+    segments: int = 0
+
+
+class Speaker:
+    """
+    Says one utterance at a time in a dialogue.
+
+    All methods belong to the session's thread, except :meth:`interrupt`.
+
+    :param dialogue: decodes the text, and remembers it.
+    :param protocol: token ids to text.
+    :param max_segments: segments after which an utterance is ended.
+    """
+
+    def __init__(self, dialogue: Dialogue, protocol: Protocol, *, max_segments: int) -> None:
+        self._dialogue = dialogue
+        self._protocol = protocol
+        self._max_segments = max_segments
+        self._interrupted = threading.Event()
+        self._ids = itertools.count(1)
+        self._utterance: _Utterance | None = None
+
+    @property
+    def instruction_id(self) -> str:
+        """Return what the utterance that goes on belongs to; empty: nothing is being said."""
+        return '' if self._utterance is None else self._utterance.instruction_id
+
+    def interrupt(self) -> None:
+        """Be quiet: end what is being said at the next token. Any thread may call this."""
+        self._interrupted.set()
+
+    def reset(self) -> None:
+        """Forget what is being said."""
+        self._utterance = None
+        self._interrupted.clear()
+
+    def take_interrupt(self) -> list[Segment]:
+        """End what goes on, if somebody wished for silence since the last unit."""
+        if not self._interrupted.is_set():
+            return []
+        self._interrupted.clear()
+        return self._cut_off()
+
+    def alert(self, instruction: Instruction, probability: float) -> Segment:
+        """Say an alert: its condition, at once, whatever else is being said."""
+        return Segment(
+            utterance_id=next(self._ids),
+            sequence=0,
+            final=True,
+            kind=InstructionKind.ALERT,
+            instruction_id=instruction.id,
+            text=instruction.text,
+            probability=probability,
+        )
+
+    def begin(
+        self, kind: InstructionKind, instruction_id: str, probability: float
+    ) -> list[Segment]:
+        """
+        Begin an utterance; a new one discards the rest of the last (release: mm_plugin).
+
+        :return: the segment that ends the last one, if it went on, so that who speaks it knows.
+        """
+        ended = self._cut_off()
+        self._utterance = _Utterance(next(self._ids), kind, instruction_id, probability)
+        return ended
+
+    def go_on(self) -> list[Segment]:
+        """Decode the next segment of what is being said, if anything is."""
+        utterance = self._utterance
+        if utterance is None:
+            return []
+        decoded = self._dialogue.speak(self._interrupted.is_set)
+        utterance.token_ids += decoded.token_ids
+        interrupted = self._interrupted.is_set()
+        self._interrupted.clear()
+        final = decoded.finished or interrupted or utterance.segments + 1 >= self._max_segments
+        text = _printable(self._protocol.decode(utterance.token_ids))
+        if not final:
+            text = text.rstrip('\ufffd')  # a character that the next segment completes
+        segment = _segment(utterance, text[len(utterance.text) :], final=final)
+        utterance.text = text
+        utterance.segments += 1
+        if final:
+            self._utterance = None
+        return [segment]
+
+    def _cut_off(self) -> list[Segment]:
+        utterance, self._utterance = self._utterance, None
+        return [] if utterance is None else [_segment(utterance, '', final=True)]
+
+
+def _segment(utterance: _Utterance, text: str, *, final: bool) -> Segment:
+    return Segment(
+        utterance_id=utterance.id,
+        sequence=utterance.segments,
+        final=final,
+        kind=utterance.kind,
+        instruction_id=utterance.instruction_id,
+        text=text,
+        probability=utterance.probability,
+    )
+
+
+def _printable(text: str) -> str:
+    """Replace control characters: what a model says is data, and steers no terminal."""
+    return ''.join(' ' if unicodedata.category(c) == 'Cc' else c for c in text)
