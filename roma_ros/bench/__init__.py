@@ -1,0 +1,1 @@
+"""What running costs and where it deviates: the benchmarks behind ``roma bench``."""
