@@ -131,7 +131,8 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
 
 def _media(options: argparse.Namespace) -> Path:
     """Return the recording; build it unless it is there as wanted."""
-    from ..evaluation.demo_recording import build_recording, load_truth, VERSION
+    from ..evaluation.demo_recording import build_recording, VERSION
+    from ..evaluation.truth import load_truth
 
     if options.media is not None:
         if not options.media.is_file():
@@ -141,7 +142,7 @@ def _media(options: argparse.Namespace) -> Path:
     truth_path = path.with_suffix('.json')
     if path.is_file() and truth_path.is_file():
         truth = load_truth(truth_path)
-        if truth.version == VERSION and abs(truth.duration_s - options.seconds) < 0.05:
+        if truth.version == VERSION and abs(truth.duration_s - options.seconds) < _REST_S:
             return path
     print(f'building a recording of {options.seconds:g} s with speech at known times', flush=True)
     build_recording(path, seconds=options.seconds)
@@ -235,10 +236,10 @@ def _progress(view: 'StreamView', played_s: float, duration_s: float) -> str:
 
 
 def _report(output: Path, media: Path, num_frames: int | None) -> dict[str, object]:
-    from ..evaluation.demo_recording import load_truth
     from ..evaluation.record import read_record
     from ..evaluation.report import write_report
     from ..evaluation.summary import summarize
+    from ..evaluation.truth import load_truth
 
     record = read_record(output / 'stream.mcap')
     truth_path = media.with_suffix('.json')

@@ -1,7 +1,7 @@
 """The demo's recording: real street video with speech, sounds and a clap at known times."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.util import find_spec
 import json
 from math import ceil
@@ -11,14 +11,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .truth import Scene, Sound, Speech, Truth
+
 #: Size [px] and rate [Hz] of the picture, rate [Hz] of the sound.
 WIDTH_PX, HEIGHT_PX, FRAME_RATE_HZ, SAMPLE_RATE_HZ = 640, 480, 30, 48_000
 #: The clap: a white picture and a click that begin at one instant [s].
 CLAP_S, FLASH_S, CLICK_S = 0.5, 0.1, 0.004
+#: What follows the last whole second: with it a live stream's last unit is complete at once.
+TAIL_FRAMES = 2
 #: Time before the first scene [s], with a dark picture, so that the flash stands out.
 LEAD_IN_S = 1.0
 #: Raised when the recording would come out otherwise: an older file is built again.
-VERSION = 1
+VERSION = 2
 
 _SAMPLES_PER_FRAME = SAMPLE_RATE_HZ // FRAME_RATE_HZ
 _NOISE_RMS, _SPEECH_PEAK, _CLICK_PEAK, _OWN_SOUND_GAIN = 0.004, 0.4, 0.9, 4.0
@@ -61,52 +65,6 @@ _CUES = (
 _Samples = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Scene:
-    """A shot: its span [s], the clip it is from and what is to be seen."""
-
-    start_s: float
-    end_s: float
-    clip: str
-    what: str
-
-
-@dataclass(frozen=True)
-class Speech:
-    """Something the operator says: its span [s], the instruction's kind and the words."""
-
-    start_s: float
-    end_s: float
-    kind: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Sound:
-    """A sound that is no speech: its span [s] and its name."""
-
-    start_s: float
-    end_s: float
-    what: str
-
-
-@dataclass(frozen=True)
-class Truth:
-    """
-    What is in a recording, in seconds since its begin: the content of ``recording.json``.
-
-    :param clap_s: instant of the clap, when there is one.
-    """
-
-    version: int
-    media: str
-    duration_s: float
-    clap_s: float | None
-    scenes: tuple[Scene, ...]
-    speech: tuple[Speech, ...]
-    sounds: tuple[Sound, ...]
-
-
 def build_recording(path: Path, *, seconds: float = 45.0) -> Truth:
     """
     Write the demo's recording and, beside it, its ground truth.
@@ -118,7 +76,7 @@ def build_recording(path: Path, *, seconds: float = 45.0) -> Truth:
 
     :param path: the media file, ``.mp4``; the ground truth is written to the same name with
         ``.json``, last: where it exists, the media file is complete.
-    :param seconds: length of the recording, at least 5.
+    :param seconds: length of the recording without its tail of two frames, at least 5.
     :return: the ground truth.
     :raises ValueError: when the length is too short or the name does not end in ``.mp4``.
     :raises ModuleNotFoundError: when a package is missing, with the command that installs it.
@@ -126,7 +84,7 @@ def build_recording(path: Path, *, seconds: float = 45.0) -> Truth:
     if seconds < 5 or path.suffix != '.mp4':
         raise ValueError(f'got {seconds} s in {path.name}; allowed are 5 s or more in a .mp4 file')
     clips = _clip_folder()
-    num_frames = round(seconds * FRAME_RATE_HZ)
+    num_frames = round(seconds * FRAME_RATE_HZ) + TAIL_FRAMES
     duration_s = num_frames / FRAME_RATE_HZ
     segments = _segments(duration_s)
     samples, speech, sounds = _soundtrack(clips, segments, duration_s)
@@ -145,26 +103,6 @@ def build_recording(path: Path, *, seconds: float = 45.0) -> Truth:
     )
     truth_path.write_text(json.dumps(asdict(truth), indent=1) + '\n', encoding='utf-8')
     return truth
-
-
-def load_truth(path: Path) -> Truth:
-    """
-    Read the ground truth of a recording.
-
-    :param path: ``recording.json``.
-    :raises ValueError: when the file is not a ground truth.
-    """
-    try:
-        fields = json.loads(path.read_text(encoding='utf-8'))
-        fields['scenes'] = tuple(Scene(**item) for item in fields['scenes'])
-        fields['speech'] = tuple(Speech(**item) for item in fields['speech'])
-        fields['sounds'] = tuple(Sound(**item) for item in fields['sounds'])
-        return Truth(**fields)
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f'not a ground truth ({type(error).__name__}: {error}); delete it to build the '
-            f'recording again: {path}'
-        ) from error
 
 
 def _clip_folder() -> Path:

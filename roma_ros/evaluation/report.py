@@ -8,11 +8,11 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from .demo_recording import Truth
 from .record import StreamRecord
 from .report_tracks import draw_tracks, KINDS, LATENCY_LIMIT_MS
 from .summary import SUMMARY_KEYS
 from .timeline import clock, Timeline, Track
+from .truth import Truth
 
 # Texts in tables that are longer than this may go over several lines [characters].
 _LONG_CHARS = 30

@@ -7,10 +7,10 @@ from itertools import groupby
 import numpy as np
 
 from ..units.unit import UnitFlag
-from .demo_recording import Truth
 from .inputs import WAVEFORM_BIN_NS
 from .record import Score, StreamRecord
 from .timeline import Span, Timeline, Track
+from .truth import Truth
 
 #: Names of the instruction kinds; numbers are those of ``Instruction.msg``.
 KINDS = {1: 'narration', 2: 'alert', 3: 'answer'}

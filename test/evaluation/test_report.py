@@ -8,12 +8,12 @@ import subprocess
 
 import pytest
 
-from roma_ros.evaluation.demo_recording import Scene, Sound, Speech, Truth
 from roma_ros.evaluation.record import read_record, StreamRecord
 from roma_ros.evaluation.report import render_report, write_report
 from roma_ros.evaluation.report_tracks import truth_begin_s
 from roma_ros.evaluation.summary import summarize
 from roma_ros.evaluation.timeline import clock, Span, Timeline
+from roma_ros.evaluation.truth import Scene, Sound, Speech, Truth
 
 TRUTH = Truth(
     version=1,
