@@ -5,6 +5,7 @@ Show what the package and a model are made of.
 
     roma info
     roma info --model /path/to/checkpoint
+    roma info --model EurekaTian/ROMA
 """
 
 import argparse
@@ -31,10 +32,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog='roma info', description='Show what the package and a model are made of.'
     )
-    parser.add_argument('--model', type=Path, metavar='FOLDER', help='the model; else roma-tiny')
+    parser.add_argument(
+        '--model',
+        metavar='MODEL',
+        help='its folder, or owner/name of a fetched one; else roma-tiny',
+    )
     options = parser.parse_args(argv)
-    folder = options.model or share_folder() / 'models' / 'roma-tiny'
     try:
+        from ..model.store import find_checkpoint
+
+        folder = find_checkpoint(options.model or share_folder() / 'models' / 'roma-tiny')
         lines = [*_package(), *_model(folder), *_thresholds(), *_interfaces()]
     except (OSError, ValueError, ModuleNotFoundError) as error:
         print(f'roma info: {error}', file=sys.stderr)
@@ -112,6 +119,8 @@ def _model(folder: Path) -> Iterator[tuple[str, str]]:
 
 def _weights(folder: Path) -> tuple[int, int, set[str], int]:
     """Count what the safetensors files hold, from their headers alone."""
+    from ..model.store import VOICE_PREFIXES
+
     num_parameters = num_head = num_bytes = 0
     dtypes: set[str] = set()
     paths = sorted(folder.glob('*.safetensors'))
@@ -125,7 +134,7 @@ def _weights(folder: Path) -> tuple[int, int, set[str], int]:
             header = json.loads(file.read(min(length, path.stat().st_size)))
         for key, tensor in header.items():
             # The parts that make the model's own voice are never loaded.
-            if key == '__metadata__' or key.startswith(('talker.', 'token2wav.')):
+            if key == '__metadata__' or key.startswith(VOICE_PREFIXES):
                 continue
             size = prod(tensor['shape'])
             num_parameters += size

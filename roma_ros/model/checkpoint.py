@@ -22,13 +22,12 @@ import torch
 from .config import read_config, RomaConfig, TokenIds, write_config
 from .processor import UnitProcessor
 from .speak_head import released_keys, SpeakHead
+from .store import find_checkpoint, VOICE_PREFIXES
 from .thinker import RomaModel
 
 _INDEX_NAME = 'model.safetensors.index.json'
 _SINGLE_NAME = 'model.safetensors'
 _TOKENIZER_NAME = 'tokenizer.json'
-#: Parts of a Qwen2.5-Omni that make its own voice; this project never loads them.
-_VOICE_PREFIXES = ('talker.', 'token2wav.')
 #: Tables that the modules compute themselves; some writers store them all the same.
 _COMPUTED_SUFFIXES = ('.inv_freq', 'positional_embedding.positional_embedding')
 #: Names on disk to names in the module, the published names last. (Transformers 5 can write the
@@ -64,19 +63,20 @@ class LoadedRoma:
 
 
 def load_roma(
-    path: str | Path,
+    path_or_repo_id: str | Path,
     *,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = 'cpu',
     init_speak_head: bool = False,
 ) -> LoadedRoma:
     """
-    Load a network from a checkpoint folder.
+    Load a network from a checkpoint on this machine.
 
     The network is built without memory and each tensor is put in its place as it is read, so that
     the weights exist once. The talker is never read.
 
-    :param path: folder with ``config.json``, ``tokenizer.json`` and safetensors.
+    :param path_or_repo_id: folder with ``config.json``, ``tokenizer.json`` and safetensors, or
+        ``owner/name`` of a checkpoint that ``roma fetch`` has stored.
     :param dtype: number format of the weights in memory.
     :param device: where they go.
     :param init_speak_head: make a new speak head, to be trained, where the checkpoint has none.
@@ -85,12 +85,7 @@ def load_roma(
     :raises ValueError: when keys are missing, surplus or of another shape; all are named. Also
         when a file is damaged, or a speak head is missing.
     """
-    folder = Path(path)
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            'no such checkpoint folder; give the folder that holds config.json, tokenizer.json '
-            f'and *.safetensors (download a published checkpoint first): {path}'
-        )
+    folder = find_checkpoint(path_or_repo_id)
     tokenizer = _read_tokenizer(folder)
     config = read_config(folder, TokenIds.lookup(tokenizer.token_to_id))
     files = _files_by_key(folder)
@@ -235,7 +230,7 @@ def _plain_names(keys: Iterable[str]) -> dict[str, str]:
     full_model = any(key.startswith('thinker.') for key in keys)
     names = {}
     for key in keys:
-        if key.startswith(_VOICE_PREFIXES) or key.endswith(_COMPUTED_SUFFIXES):
+        if key.startswith(VOICE_PREFIXES) or key.endswith(_COMPUTED_SUFFIXES):
             continue
         # In a full model only what is under thinker. belongs to the thinker.
         name = key.removeprefix('thinker.')

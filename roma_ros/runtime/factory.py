@@ -9,6 +9,7 @@ import torch
 from ..model.checkpoint import load_roma
 from ..model.processor import UnitProcessor
 from ..model.prompts import Protocol
+from ..model.store import find_checkpoint
 from ..share import share_folder
 from .engine import Engine
 from .torch_engine import TorchEngine
@@ -50,7 +51,7 @@ def load_runtime(
     """
     Load a model.
 
-    :param model: its folder; empty: roma-tiny.
+    :param model: its folder, or ``owner/name`` of a fetched one; empty: roma-tiny.
     :param engine: one of ENGINES.
     :param device: ``cpu``, ``cuda:0``, or ``auto``: a GPU if there is one.
     :param dtype: a torch dtype's name, or ``auto``: float32 on a CPU, bfloat16 elsewhere.
@@ -64,7 +65,7 @@ def load_runtime(
         raise ValueError(f'engine is {engine!r}, expected one of {", ".join(ENGINES)}')
     where = _device(device)
     torch.set_num_threads(threads or max(1, len(os.sched_getaffinity(0)) - 1))
-    path = Path(model) if model else default_model()
+    path = find_checkpoint(model) if model else default_model()
     loaded = load_roma(path, device=where, dtype=_dtype(dtype, where))
     return Runtime(
         path=path,
