@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # The threshold lets the untrained stand-in speak; the preset is 0.975.
 _INSTRUCTIONS = ('narrate[0.8]', 'alert: a cyclist')
+_STAND_IN = '\n\n  roma-tiny is an untrained stand-in: its scores and words are noise.'
 # How long the node may take to load the model [s].
 _START_TIMEOUT_S = 180.0
 # A shorter rest of the recording makes no unit [s].
@@ -264,6 +265,7 @@ def _closing_words(output: Path, summary: dict[str, object]) -> str:
         f'  utterances  {summary["utterances"]}, highlights {summary["highlights"]}\n\n'
         f'  {output / "report.html"}\n  {output / "summary.json"}\n'
         f'  {output / "stream.mcap"}  (opens in Foxglove)'
+        + (_STAND_IN if Path(str(summary['model'])).name == 'roma-tiny' else '')
     )
 
 

@@ -42,7 +42,7 @@ def render_report(
     template = Template(files(__package__).joinpath('report.html').read_text(encoding='utf-8'))
     return template.substitute(
         subtitle=escape(
-            f'{Path(summary["model"] or "no model").name} · {summary["engine"]} · '
+            f'{_model_words(summary["model"])} · {summary["engine"]} · '
             f'{summary["device"]} · {summary["machine"]} · {summary["date"]}'
         ),
         tiles=''.join(_tiles(summary)),
@@ -53,6 +53,14 @@ def render_report(
         figures=_figure_table(summary),
         data=_readings(record, line),
     )
+
+
+
+def _model_words(path: str | None) -> str:
+    name = Path(path or 'no model').name
+    if name == 'roma-tiny':
+        return f'{name} (an untrained stand-in: its scores and words are noise)'
+    return name
 
 
 def _row(track: Track, width: int) -> str:

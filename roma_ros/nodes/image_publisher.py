@@ -10,7 +10,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from .conversions import fill_image, ns_to_time
 
-_DEPTH = 5
+_DEPTH = 15
 
 
 class ImagePublisher:

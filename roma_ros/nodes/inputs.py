@@ -1,10 +1,10 @@
 """From topics to units: what the node listens to."""
 
 from collections.abc import Callable
-from dataclasses import replace
 import time
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Bool
@@ -19,8 +19,8 @@ from .voice_mask import VoiceMask
 
 #: How often patience is checked [s].
 ADVANCE_PERIOD_S = 0.1
-#: Messages that may wait for the executor: 1/6 s of a 30 fps camera, 2 s of 20 ms chunks.
-IMAGE_DEPTH, AUDIO_DEPTH = 5, 100
+#: Messages that may wait for the executor: 1/2 s of a 30 fps camera, 2 s of 20 ms chunks.
+IMAGE_DEPTH, AUDIO_DEPTH = 15, 100
 
 
 class Inputs:
@@ -73,12 +73,14 @@ class Inputs:
         self._speaking = node.create_subscription(
             Bool, 'is_speaking', lambda m: self._mask.set_speaking(m.data, now_ns()), 10
         )
-        self._timer = node.create_timer(ADVANCE_PERIOD_S, self._units.advance)
+        # Steady: under use_sim_time the node's own clock may stand still.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = node.create_timer(ADVANCE_PERIOD_S, self._units.advance, clock=steady)
 
     @property
     def counters(self) -> SynchronizerCounters:
         """Return the synchronizer's counters as they are now."""
-        return replace(self._units.counters)
+        return self._units.counters
 
     @property
     def image_topic(self) -> str:

@@ -7,6 +7,7 @@ try:
     from rclpy.event_handler import SubscriptionEventCallbacks
 except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
@@ -76,7 +77,8 @@ class AdaptiveSubscription:
     def _on_incompatible(self, event: object) -> None:
         # Not here: the subscription must outlive its own callback.
         if self.reliability is ReliabilityPolicy.RELIABLE and self._timer is None:
-            self._timer = self._node.create_timer(0.0, self._relax)
+            steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
+            self._timer = self._node.create_timer(0.0, self._relax, clock=steady)
 
     def _relax(self) -> None:
         self._node.destroy_timer(self._timer)
