@@ -55,7 +55,6 @@ def render_report(
     )
 
 
-
 def _model_words(path: str | None) -> str:
     name = Path(path or 'no model').name
     if name == 'roma-tiny':
