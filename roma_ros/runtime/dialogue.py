@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+import math
 
 import numpy as np
 import torch
@@ -65,10 +66,10 @@ class Dialogue:
         self.cache.reset()
         self.transcript = Transcript(self._window, unit_tokens=self._unit_tokens)
         self._owner.zero_()
-        standing, self._standing, self._watches = self._standing, [], {}
+        self._watches = {}
         self._begin()
-        for instruction, beside in standing:
-            self.add(instruction, beside=beside)
+        for instruction, beside in self._standing:
+            self._read_standing(instruction, beside=beside)
 
     def roll_back(self) -> None:
         """Take tokens that an error left without a span out of the cache."""
@@ -81,12 +82,7 @@ class Dialogue:
         :param beside: as a watch; else in line.
         :raises ValueError: when it takes more tokens than are left for instructions.
         """
-        token_ids = self._protocol.instruction(instruction.kind, instruction.text)
-        self.transcript.check_standing(len(token_ids))
-        if beside:
-            self._add_watch(instruction.id, token_ids)
-        else:
-            self._read_text(SpanKind.SINK, token_ids, name=instruction.id)
+        self._read_standing(instruction, beside=beside)
         self._standing.append((instruction, beside))
 
     def remove(self, instruction_id: str) -> None:
@@ -104,6 +100,7 @@ class Dialogue:
         :param features: of the unit, for its positions.
         :param embeddings: ``[n, C]``, begin and end tokens included.
         :return: speak probability of the stream, 0..1, and that of each watch by its id.
+        :raises FloatingPointError: when one is not a finite number.
         """
         num_tokens, num_watches = len(embeddings), len(self._watches)
         self._make_room(SpanKind.UNIT, num_tokens)
@@ -121,6 +118,9 @@ class Dialogue:
         self.cache.length = length + num_tokens  # the watches' anchors leave no trace
         self.transcript.append(SpanKind.UNIT, tokens=num_tokens, extent=stop - start)
         probability, *others = torch.sigmoid(output.speak_logits).tolist()
+        # An anchor sees all that is cached for it, so what is not finite there shows here.
+        if not all(map(math.isfinite, (probability, *others))):
+            raise FloatingPointError('the network gave a speak probability that is not finite')
         return probability, dict(zip(self._watches, others, strict=True))
 
     def check_question(self, text: str) -> None:
@@ -162,6 +162,7 @@ class Dialogue:
 
         :param is_interrupted: asked before each token; True: be quiet.
         :return: what was said.
+        :raises FloatingPointError: when the network's scores are not finite numbers.
         """
         protocol = self._protocol
         around = (protocol.assistant_begin, protocol.segment_unfinished, protocol.user_begin)
@@ -175,7 +176,7 @@ class Dialogue:
             if unread:
                 output = self._step_text(unread)
                 unread = []
-            token_id = int((output.lm_logits + self._speakable).argmax())
+            token_id = self._best(output.lm_logits)
             if token_id in protocol.stop_ids:
                 finished = token_id == protocol.token_ids.im_end
                 break
@@ -187,8 +188,26 @@ class Dialogue:
         self.transcript.append(SpanKind.TEXT, tokens=num_tokens, extent=num_tokens)
         return Decoded(tuple(said), finished)
 
+    def _best(self, lm_logits: torch.Tensor) -> int:
+        """Return the most probable token of those that can be said."""
+        score, index = (lm_logits + self._speakable).max(dim=0)
+        # One transfer for both; a double holds every index.
+        best, token_id = torch.stack([score.double(), index.double()]).tolist()
+        if not math.isfinite(best):
+            raise FloatingPointError('the network gave scores of words that are not finite')
+        return int(token_id)
+
     def _begin(self) -> None:
         self._read_text(SpanKind.SINK, self._protocol.stream_begin)
+
+    def _read_standing(self, instruction: Instruction, *, beside: bool) -> None:
+        token_ids = self._protocol.instruction(instruction.kind, instruction.text)
+        kind = SpanKind.WATCH if beside else SpanKind.SINK
+        self.transcript.check_standing(kind, len(token_ids))
+        if beside:
+            self._add_watch(instruction.id, token_ids)
+        else:
+            self._read_text(SpanKind.SINK, token_ids, name=instruction.id)
 
     def _add_watch(self, instruction_id: str, token_ids: Sequence[int]) -> None:
         """Put an instruction into the cache as if it followed the system prompt alone."""

@@ -19,7 +19,7 @@ from ..units.unit import MultimodalUnit
 from .dialogue import Dialogue
 from .engine import Engine
 from .journal import Journal
-from .results import Score, StepResult
+from .results import Score, Segment, StepResult
 from .speaker import Speaker
 from .transcript import WindowConfig
 
@@ -46,6 +46,10 @@ class SessionConfig:
     max_segments: int = 4
     max_instructions: int = 8
     share_stream: bool = True
+
+
+class StreamLostError(RuntimeError):
+    """The network failed at a unit; the stream goes on from clean caches."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ class StreamSession:
         self._highlight_ids = itertools.count(1)
         self._questions: deque[_Question] = deque()
         self._journal = Journal()
+        self._is_lost = False  # the caches are not to be trusted
         self._dialogue = self._make_dialogue()
         self._speaker = Speaker(self._dialogue, protocol, max_segments=self.config.max_segments)
         self._main = self._make_watch(_LISTEN, self._dialogue)
@@ -193,8 +198,7 @@ class StreamSession:
 
     def reset(self) -> None:
         """Begin a new stream with the same instructions; all else is forgotten."""
-        for dialogue in self.dialogues:
-            dialogue.reset()
+        self._clean_caches()
         for watch in self._watches:
             watch.trigger.reset()
             if watch.tracker is not None:
@@ -207,28 +211,48 @@ class StreamSession:
         """
         Read the next unit, decide for each instruction whether to speak, and speak.
 
+        Whatever this raises, the session can be used further. A question that was to be answered
+        is taken up again at the next unit.
+
         :param unit: the next second of the stream.
         :return: scores, segments and highlights.
+        :raises ValueError: when the unit is refused, and nothing else is lost.
+        :raises StreamLostError: when the network failed, as by lack of memory or numbers that are
+            not finite: what the caches hold is not to be trusted, and the stream goes on from
+            clean ones, with its instructions and its journal.
         """
+        utterance = self._speaker.utterance
         try:
             return self._step(unit)
-        except Exception:
-            for dialogue in self.dialogues:
-                dialogue.roll_back()
-            raise
+        except Exception as error:
+            self._speaker.utterance = utterance
+            if isinstance(error, ValueError):
+                for dialogue in self.dialogues:
+                    dialogue.roll_back()
+                raise
+            self._is_lost = True
+            raise StreamLostError(
+                f'unit {unit.index} failed ({type(error).__name__}: {error}); what was seen and '
+                'heard so far is forgotten, and the stream goes on with its instructions'
+            ) from error
 
     def _step(self, unit: MultimodalUnit) -> StepResult:
         begin = time.perf_counter()
+        segments: list[Segment] = []
+        if self._is_lost:
+            # Here, and not where it failed: memory that was short then may be free by now.
+            self._clean_caches()
+            segments += self._speaker.cut_off()
         features = self._processor(unit)
         processed = time.perf_counter()
         embeddings = self._engine.encode(features)
         encoded = time.perf_counter()
-        question = self._questions.popleft() if self._questions else None
+        question = self._questions[0] if self._questions else None
         if question is not None:
             self._read_question(question, unit)
         probabilities = self._read_unit(features, embeddings)
         stepped = time.perf_counter()
-        segments = self._speaker.take_interrupt()
+        segments += self._speaker.take_interrupt()
         scores: list[Score] = []
         highlights: list[tuple[Instruction, Highlight]] = []
         for watch in self._watches:
@@ -254,6 +278,8 @@ class StreamSession:
         for segment in segments:
             if segment.kind is not InstructionKind.ALERT:
                 self._journal.add(unit.end_ns, 'you said', segment.text, self._newest_is_held())
+        if question is not None:
+            self._questions.popleft()
         decoded = time.perf_counter()
         return StepResult(
             unit=unit,
@@ -270,6 +296,13 @@ class StreamSession:
     def _watches(self) -> list[_Watch]:
         """Return all that is scored: the stream itself first."""
         return [self._main, *self._alerts]
+
+    def _clean_caches(self) -> None:
+        """Begin all transcripts anew, with what stands; if that fails, the next unit tries it."""
+        self._is_lost = True
+        for dialogue in self.dialogues:
+            dialogue.reset()
+        self._is_lost = False
 
     def _read_unit(self, features: UnitFeatures, embeddings: torch.Tensor) -> dict[str, float]:
         """Return the speak probability of each instruction by its id."""

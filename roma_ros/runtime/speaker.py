@@ -12,7 +12,7 @@ from .results import Segment
 
 
 @dataclass
-class _Utterance:
+class Utterance:
     """An utterance that is being said."""
 
     id: int
@@ -41,12 +41,13 @@ class Speaker:
         self._max_segments = max_segments
         self._interrupted = threading.Event()
         self._ids = itertools.count(1)
-        self._utterance: _Utterance | None = None
+        #: What is being said now; the session puts it back where a unit failed.
+        self.utterance: Utterance | None = None
 
     @property
     def instruction_id(self) -> str:
         """Return what the utterance that goes on belongs to; empty: nothing is being said."""
-        return '' if self._utterance is None else self._utterance.instruction_id
+        return '' if self.utterance is None else self.utterance.instruction_id
 
     def interrupt(self) -> None:
         """Be quiet: end what is being said at the next token. Any thread may call this."""
@@ -54,7 +55,7 @@ class Speaker:
 
     def reset(self) -> None:
         """Forget what is being said."""
-        self._utterance = None
+        self.utterance = None
         self._interrupted.clear()
 
     def take_interrupt(self) -> list[Segment]:
@@ -62,7 +63,7 @@ class Speaker:
         if not self._interrupted.is_set():
             return []
         self._interrupted.clear()
-        return self._cut_off()
+        return self.cut_off()
 
     def alert(self, instruction: Instruction, probability: float) -> Segment:
         """Say an alert: its condition, at once, whatever else is being said."""
@@ -84,13 +85,13 @@ class Speaker:
 
         :return: the segment that ends the last one, if it went on, so that who speaks it knows.
         """
-        ended = self._cut_off()
-        self._utterance = _Utterance(next(self._ids), kind, instruction_id, probability)
+        ended = self.cut_off()
+        self.utterance = Utterance(next(self._ids), kind, instruction_id, probability)
         return ended
 
     def go_on(self) -> list[Segment]:
         """Decode the next segment of what is being said, if anything is."""
-        utterance = self._utterance
+        utterance = self.utterance
         if utterance is None:
             return []
         decoded = self._dialogue.speak(self._interrupted.is_set)
@@ -105,15 +106,16 @@ class Speaker:
         utterance.text = text
         utterance.segments += 1
         if final:
-            self._utterance = None
+            self.utterance = None
         return [segment]
 
-    def _cut_off(self) -> list[Segment]:
-        utterance, self._utterance = self._utterance, None
+    def cut_off(self) -> list[Segment]:
+        """End what is being said, if anything is; return the segment that says so."""
+        utterance, self.utterance = self.utterance, None
         return [] if utterance is None else [_segment(utterance, '', final=True)]
 
 
-def _segment(utterance: _Utterance, text: str, *, final: bool) -> Segment:
+def _segment(utterance: Utterance, text: str, *, final: bool) -> Segment:
     return Segment(
         utterance_id=utterance.id,
         sequence=utterance.segments,

@@ -93,13 +93,15 @@ class Transcript:
         self.spans.append(Span(kind, tokens, extent, name))
         self.next_position += extent
 
-    def check_standing(self, tokens: int) -> None:
+    def check_standing(self, kind: SpanKind, tokens: int) -> None:
         """
         Refuse an instruction that does not fit beside those that stand.
 
+        :param kind: sink or watch; a watch takes one token more, its anchor behind each unit.
         :raises ValueError: with what is taken and what is allowed.
         """
-        taken = sum(span.tokens for span in self.spans if span.name)
+        tokens += kind is SpanKind.WATCH
+        taken = sum(s.tokens + (s.kind is SpanKind.WATCH) for s in self.spans if s.name)
         if taken + tokens > self._config.standing_tokens:
             raise ValueError(
                 f'the instruction takes {tokens} tokens beside {taken} of those that stand, at '

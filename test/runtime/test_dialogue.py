@@ -341,3 +341,24 @@ def test_instructions_that_do_not_fit_are_refused(protocol, engine):
     with pytest.raises(ValueError, match=r'takes \d+ tokens beside \d+ .* at most 30'):
         dialogue.add(replace(WATCHES[0], text='zq ' * 30), beside=True)
     assert dialogue.cache.length == dialogue.transcript.length
+
+
+def test_full_budgets_leave_room_for_the_anchors(roma, protocol, engine, make_unit):
+    """The watches' anchors stand behind a unit for a moment, where nothing else may go."""
+    features = roma.processor(make_unit(0))
+    embeddings = engine.encode(features)
+    words = sum(len(protocol.instruction(w.kind, w.text)) for w in WATCHES)
+    dialogues = []
+    for standing_tokens in (words + len(WATCHES) - 1, words + len(WATCHES)):
+        window = WindowConfig(window_s=2, text_tokens=64, standing_tokens=standing_tokens)
+        dialogues.append(Dialogue(engine, protocol, window=window, unit_tokens=len(embeddings)))
+        for watch in WATCHES[:2]:
+            dialogues[-1].add(watch, beside=True)
+    with pytest.raises(ValueError, match=r'at most \d+ are allowed'):
+        dialogues[0].add(WATCHES[2], beside=True)
+    dialogue = dialogues[1]
+    dialogue.add(WATCHES[2], beside=True)
+    dialogue._read_text(SpanKind.TEXT, protocol.encode('a') * 64)  # the text budget, to the last
+    for _ in range(3):
+        dialogue.read_unit(features, embeddings)
+    assert dialogue.cache.length + len(WATCHES) == dialogue.cache.capacity

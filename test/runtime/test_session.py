@@ -6,7 +6,7 @@ import torch
 
 from roma_ros.policy.highlights import HighlightState
 from roma_ros.policy.instructions import Instruction, InstructionKind, parse_instruction
-from roma_ros.runtime.session import StreamSession
+from roma_ros.runtime.session import StreamLostError, StreamSession
 from roma_ros.runtime.torch_engine import TorchEngine
 
 NARRATE = parse_instruction('narrate', id='n')
@@ -235,7 +235,7 @@ def test_an_error_at_a_unit_leaves_the_session_usable(make_session, make_unit, m
     monkeypatch.setattr(
         session._engine, 'step', lambda *a, **k: (_ for _ in ()).throw(MemoryError())
     )
-    with pytest.raises(MemoryError):
+    with pytest.raises(StreamLostError, match='MemoryError'):
         session.step(make_unit(0))
     monkeypatch.setattr(session._engine, 'step', real)
     assert_prefilled(session)
