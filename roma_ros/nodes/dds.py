@@ -14,26 +14,31 @@ _FAST_DDS_VARIABLES = (
 )
 
 
-def set_dds_defaults(environment: MutableMapping[str, str] = os.environ) -> None:
+def set_dds_defaults(
+    environment: MutableMapping[str, str] = os.environ, *, reach: str = 'localhost'
+) -> None:
     """
-    Choose loopback and large shared memory, where the user has chosen nothing.
+    Choose large shared memory, and how far to reach, where the user has chosen nothing.
 
     With Fast DDS's own defaults 1 to 14 of 60 raw 640×480 images arrive between two processes,
     and sockets listen on all interfaces. ``ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST`` changes
     neither: it swaps the transports for small ones, ``FASTDDS_BUILTIN_TRANSPORTS`` included.
     Call this before ``rclpy.init``; child processes inherit it.
 
-    To talk to other machines, set ``ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET``.
-
     :param environment: what to change.
+    :param reach: ``localhost``: this machine alone; ``network``: as far as DDS reaches.
+        ``ROS_AUTOMATIC_DISCOVERY_RANGE`` goes before it.
     """
+    chosen = environment.get('ROS_AUTOMATIC_DISCOVERY_RANGE')
+    if chosen:
+        reach = 'localhost' if chosen == 'LOCALHOST' else 'network'
     if 'fastrtps' not in environment.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp'):
-        environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+        if reach == 'localhost':
+            environment['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
         return
     if any(environment.get(name) for name in _FAST_DDS_VARIABLES):
         return
-    reach = environment.get('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    profile = 'fastdds_localhost.xml' if reach == 'LOCALHOST' else 'fastdds_network.xml'
+    profile = f'fastdds_{reach}.xml'
     environment[_profile_variable()] = str(share_folder() / 'config' / profile)
 
 

@@ -31,7 +31,7 @@ from .playlist import in_order, Item, limit_fps, repeat, split_chunks
 #: Items that are decoded ahead; about 0.4 s.
 _QUEUE_ITEMS = 32
 #: Lateness from which a message counts as late [s].
-_LATE_S = 0.02
+_LATE_S = 0.05
 _CLOCK_PERIOD_S = 0.01
 #: Wait after subscribers were matched, so that they know of it too [s].
 _SETTLE_S = 0.5

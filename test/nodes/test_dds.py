@@ -87,6 +87,18 @@ def test_what_the_user_chose_stays(chosen):
     assert environment == chosen
 
 
+def test_the_network_can_be_chosen():
+    environment = {}
+    set_dds_defaults(environment, reach='network')
+    assert os.path.basename(environment[PROFILE]) == 'fastdds_network.xml'
+    environment = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+    set_dds_defaults(environment, reach='network')
+    assert os.path.basename(environment[PROFILE]) == 'fastdds_localhost.xml'
+    environment = {'RMW_IMPLEMENTATION': 'rmw_cyclonedds_cpp'}
+    set_dds_defaults(environment, reach='network')
+    assert list(environment) == ['RMW_IMPLEMENTATION']
+
+
 def test_other_middleware_is_kept_on_this_machine():
     environment = {'RMW_IMPLEMENTATION': 'rmw_cyclonedds_cpp'}
     set_dds_defaults(environment)

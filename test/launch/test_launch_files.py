@@ -1,0 +1,199 @@
+"""What can be told of the launch files without launch; and, where there is launch, a run."""
+
+import ast
+import importlib.util
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from roma_ros.nodes.parameter_tables import TABLES
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted((ROOT / 'launch').glob('*.launch.py'))
+BOOLEANS = {'true', 'false'}
+
+needs_launch = pytest.mark.skipif(
+    importlib.util.find_spec('launch_ros') is None,
+    reason='launch_ros is not installed; it comes with a ROS installation, not from PyPI',
+)
+
+
+def calls(path, name):
+    """Return the calls of a function in a file: positional and keyword arguments."""
+    return [
+        (node.args, {k.arg: k.value for k in node.keywords})
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8')))
+        if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == name
+    ]
+
+
+def text(node):
+    return node.value if isinstance(node, ast.Constant) else None
+
+
+def test_there_are_launch_files():
+    assert [path.name for path in FILES] == ['demo.launch.py', 'roma.launch.py']
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda path: path.name)
+def test_every_argument_is_declared_and_described(path):
+    declared = set()
+    for positional, keywords in calls(path, 'DeclareLaunchArgument'):
+        name = text(positional[0])
+        declared.add(name)
+        assert text(keywords['description']).endswith('.'), name
+        if text(keywords.get('default_value')) in BOOLEANS:
+            assert 'choices' in keywords, name
+    used = {text(positional[0]) for positional, _ in calls(path, 'LaunchConfiguration')} - {None}
+    assert used
+    assert used <= declared
+    assert declared - used <= {'image_topic', 'audio_topic', 'params_file', 'namespace'}
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda path: path.name)
+def test_nodes_files_and_parameters_exist(path):
+    nodes = calls(path, 'Node')
+    assert nodes
+    for _, keywords in nodes:
+        executable = text(keywords['executable'])
+        assert (ROOT / 'roma_ros' / 'nodes' / f'{executable}.py').is_file()
+        table = TABLES[executable.removesuffix('_node')]
+        known = {*table.__dataclass_fields__, 'use_sim_time'}
+        for part in keywords['parameters'].elts:
+            if isinstance(part, ast.Dict):
+                assert {text(key) for key in part.keys} <= known
+    for positional, _ in calls(path, 'PathJoinSubstitution'):
+        parts = [text(part) for part in positional[0].elts][1:]
+        assert ROOT.joinpath(*parts).is_file()
+
+
+def test_demo_hands_on_only_what_roma_declares():
+    roma, demo = ROOT / 'launch' / 'roma.launch.py', ROOT / 'launch' / 'demo.launch.py'
+    declared = {text(positional[0]) for positional, _ in calls(roma, 'DeclareLaunchArgument')}
+    names = next(
+        node.generators[0].iter
+        for node in ast.walk(ast.parse(demo.read_text(encoding='utf-8')))
+        if isinstance(node, ast.DictComp) and isinstance(node.generators[0].iter, ast.Tuple)
+    )
+    handed_on = {text(name) for name in names.elts}
+    assert 'params_file' in handed_on
+    assert handed_on <= declared
+
+
+#: What `ros2 launch` does, without ros2cli.
+LAUNCH = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+path, *arguments = sys.argv[1:]
+service = LaunchService(argv=arguments)
+service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
+    PythonLaunchDescriptionSource(path),
+    launch_arguments=[tuple(argument.split(':=', 1)) for argument in arguments],
+)]))
+sys.exit(service.run())
+"""
+
+
+class Launch:
+    """A launch in a process of its own; interrupted when it takes too long."""
+
+    def __init__(self, environment, folder, name, *arguments):
+        self.process = subprocess.Popen(
+            [sys.executable, '-c', LAUNCH, str(ROOT / 'launch' / name), *arguments],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**environment, 'ROS_LOG_DIR': str(folder)},
+        )
+        self.lines = []
+        self.timer = threading.Timer(120.0, self.process.send_signal, [signal.SIGINT])
+        self.timer.start()
+
+    def wait_for(self, words):
+        """Read until a line holds the words."""
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if words in line:
+                return
+        raise AssertionError(f'{words!r} did not appear in:\n{self.output}')
+
+    @property
+    def output(self):
+        return ''.join(self.lines)
+
+    def join(self):
+        """Read to the end, and return the exit code."""
+        self.lines += self.process.stdout
+        self.timer.cancel()
+        return self.process.wait()
+
+
+@pytest.fixture
+def start_launch(ros_env, tmp_path):
+    """Start launch files that end with the test."""
+    launches = []
+
+    def start(name, *arguments):
+        launches.append(Launch(ros_env, tmp_path, name, *arguments))
+        return launches[-1]
+
+    yield start
+    for launch in launches:
+        if launch.process.poll() is None:
+            launch.process.send_signal(signal.SIGINT)
+        launch.join()
+
+
+@needs_launch
+@pytest.mark.ros
+def test_roma_waits_for_its_manager_and_ends_cleanly(start_launch):
+    launch = start_launch(
+        'roma.launch.py', 'namespace:=robot', 'autostart:=false', 'log_level:=debug'
+    )
+    launch.wait_for('/robot/roma/get_parameters')  # a service of the node, in the debug log
+    launch.process.send_signal(signal.SIGINT)
+    assert launch.join() == 0
+    assert 'process has finished cleanly' in launch.output
+    assert 'loaded' not in launch.output
+
+
+@needs_launch
+@pytest.mark.ros
+def test_an_argument_that_is_no_choice_is_refused(start_launch):
+    launch = start_launch('roma.launch.py', 'dds:=everywhere')
+    assert launch.join() != 0
+    assert '"everywhere" is not valid' in launch.output
+
+
+@needs_launch
+@pytest.mark.ros
+@pytest.mark.slow
+def test_the_demo_plays_records_and_ends_by_itself(start_launch, tmp_path):
+    av = pytest.importorskip('av', reason='PyAV is not installed')
+    mcap_reader = pytest.importorskip('mcap.reader', reason='mcap is not installed')
+    source = tmp_path / 'street.avi'
+    with av.open(str(source), 'w') as container:
+        stream = container.add_stream('mjpeg', rate=10)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, 'yuvj420p'
+        for _ in range(60):
+            container.mux(stream.encode(av.VideoFrame(320, 240, 'yuvj420p')))
+        container.mux(stream.encode())
+    launch = start_launch('demo.launch.py', f'source:={source}', 'record_path:=out.mcap')
+    assert launch.join() == 0
+    assert launch.output.count('process has finished cleanly') == 3, launch.output
+    with (tmp_path / 'out.mcap').open('rb') as file:
+        summary = mcap_reader.make_reader(file).get_summary()
+    counts = {
+        summary.channels[number].topic: count
+        for number, count in summary.statistics.channel_message_counts.items()
+    }
+    assert counts['/image/compressed'] == 60
+    assert counts['/roma/speak_score'] >= 2
+    assert counts['/roma/status'] > 0
