@@ -69,10 +69,10 @@ def generate_launch_description() -> LaunchDescription:
         ),
         DeclareLaunchArgument(
             'dds',
-            default_value='network',
+            default_value='localhost',
             choices=['network', 'localhost', 'unchanged'],
-            description='Shared memory for raw images, where no Fast DDS profile is set; '
-            'localhost: and no sockets beyond this machine; unchanged: the defaults of Fast DDS, '
+            description='Shared memory for raw images, where no Fast DDS profile is set: localhost '
+            'keeps to this machine, network reaches others; unchanged: the defaults of Fast DDS, '
             'with which most raw images are lost.',
         ),
     ]
