@@ -71,9 +71,9 @@ def generate_launch_description() -> LaunchDescription:
             'dds',
             default_value='localhost',
             choices=['network', 'localhost', 'unchanged'],
-            description='Shared memory for raw images, where no Fast DDS profile is set: localhost '
-            'keeps to this machine, network reaches others; unchanged: the defaults of Fast DDS, '
-            'with which most raw images are lost.',
+            description='Shared memory for raw images, where no Fast DDS profile is set: '
+            'localhost keeps to this machine, network reaches others; unchanged: the defaults of '
+            'Fast DDS, with which most raw images are lost.',
         ),
     ]
     image_topic, audio_topic = (
