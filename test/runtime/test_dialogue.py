@@ -362,3 +362,17 @@ def test_full_budgets_leave_room_for_the_anchors(roma, protocol, engine, make_un
     for _ in range(3):
         dialogue.read_unit(features, embeddings)
     assert dialogue.cache.length + len(WATCHES) == dialogue.cache.capacity
+
+
+def test_until_the_first_eviction_a_bounded_cache_changes_no_bit(
+    roma, protocol, engine, make_unit
+):
+    units = [make_unit(i) for i in range(5)]
+    bounded = make_dialogue(engine, protocol, window_s=4)
+    roomy = make_dialogue(engine, protocol, window_s=100)
+    results = []
+    for dialogue in (bounded, roomy):
+        results.append(run(dialogue, engine, roma.processor, units))
+    assert results[0][:4] == results[1][:4]
+    assert results[0][4] != results[1][4]  # the first unit has gone
+    assert bounded.transcript.next_position < roomy.transcript.next_position
