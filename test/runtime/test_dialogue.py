@@ -370,9 +370,7 @@ def test_until_the_first_eviction_a_bounded_cache_changes_no_bit(
     units = [make_unit(i) for i in range(5)]
     bounded = make_dialogue(engine, protocol, window_s=4)
     roomy = make_dialogue(engine, protocol, window_s=100)
-    results = []
-    for dialogue in (bounded, roomy):
-        results.append(run(dialogue, engine, roma.processor, units))
-    assert results[0][:4] == results[1][:4]
-    assert results[0][4] != results[1][4]  # the first unit has gone
+    one, other = (run(d, engine, roma.processor, units) for d in (bounded, roomy))
+    assert one[:4] == other[:4]
+    assert one[4] != other[4]  # the first unit has gone
     assert bounded.transcript.next_position < roomy.transcript.next_position
