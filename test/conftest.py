@@ -1,4 +1,4 @@
-"""Isolation of what talks ROS 2: one domain a test, and nothing beyond this machine."""
+"""Isolation of what talks ROS 2: a domain of one's own, and nothing beyond this machine."""
 
 import fcntl
 from importlib.util import find_spec
@@ -19,9 +19,9 @@ def pytest_runtest_setup(item):
             pytest.skip(f'{module} is not installed; {remedy} installs it')
 
 
-@pytest.fixture
+@pytest.fixture(scope='session')
 def domain_id():
-    """Return a domain id that no other test on this machine uses meanwhile."""
+    """Return a domain id that no other test process on this machine uses."""
     for number in itertools.cycle(range(1, 101)):
         lock = (Path(tempfile.gettempdir()) / f'roma_ros_domain_{number}.lock').open('w')
         try:

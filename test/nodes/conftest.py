@@ -1,9 +1,6 @@
 """Real nodes in real processes, on a DDS domain that nobody else uses."""
 
-import fcntl
-import itertools
 import os
-from pathlib import Path
 import signal
 import subprocess
 import sys
@@ -17,21 +14,6 @@ from roma_ros.nodes.dds import set_dds_defaults
 
 #: How long a process may take to start, to be found, or to end [s]; a limit, never a wait.
 PATIENCE_S = 40.0
-
-
-@pytest.fixture(scope='session')
-def domain_id():
-    """Return a domain id that no other test process on this machine uses."""
-    for number in itertools.cycle(range(1, 101)):
-        lock = (Path(tempfile.gettempdir()) / f'roma_ros_domain_{number}.lock').open('w')
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            continue
-        yield number
-        lock.close()
-        return
 
 
 @pytest.fixture(scope='session', autouse=True)
