@@ -172,7 +172,8 @@ def _node(name: str, parameters: dict[str, bool | int | float | str | Sequence[s
         raise ValueError(
             f'{name} is not installed; run make build, or pip install . (looked at {executable})'
         )
-    return [str(executable), *parameter_arguments(parameters)]
+    # Its own interpreter line finds this environment only where that is activated.
+    return [sys.executable, str(executable), *parameter_arguments(parameters)]
 
 
 def _wait_for_model(processes: Processes, observer: 'StreamObserver', line: ProgressLine) -> None:
