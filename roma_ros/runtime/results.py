@@ -46,12 +46,12 @@ class StepResult:
     What came of one unit.
 
     :param unit: the unit.
-    :param scores: one for each branch.
+    :param scores: that of the stream first, then one for each alert.
     :param segments: what to say.
     :param highlights: what began, went on or ended, with its instruction.
     :param process_ms: frames to patches and audio to log-mel [ms].
     :param encode_ms: the towers [ms].
-    :param step_ms: reading the unit and the speak head, all branches [ms].
+    :param step_ms: reading the unit and the speak head [ms].
     :param decode_ms: decoding text [ms].
     """
 
