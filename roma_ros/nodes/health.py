@@ -132,9 +132,26 @@ class Health:
         if snapshot.inputs is not None and snapshot.worker is not None:
             if last is None or last.inputs is None or last.worker is None:
                 last = snapshot
+            assert last.inputs is not None
             statuses += [
-                _image_status(snapshot, last),
-                _audio_status(snapshot, last),
+                _input_status(
+                    'camera',
+                    snapshot.image_topic,
+                    snapshot.image_silence_s,
+                    snapshot.inputs,
+                    last.inputs,
+                    counted='frames',
+                    also=('clock_jumps',),
+                ),
+                _input_status(
+                    'microphone',
+                    snapshot.audio_topic,
+                    snapshot.audio_silence_s,
+                    snapshot.inputs,
+                    last.inputs,
+                    counted='audio_chunks',
+                    also=('audio_samples_received', 'audio_gaps'),
+                ),
                 self._inference_status(snapshot, last),
             ]
         for status in statuses:
@@ -191,41 +208,25 @@ def _model_status(now: Snapshot) -> DiagnosticStatus:
     )
 
 
-def _image_status(now: Snapshot, last: Snapshot) -> DiagnosticStatus:
-    assert now.inputs is not None
-    assert last.inputs is not None
-    rejected = now.inputs.frames_rejected - last.inputs.frames_rejected
-    late = now.inputs.frames_late - last.inputs.frames_late
-    status = _input_status('camera', now.image_topic, now.image_silence_s, rejected, late)
-    return _with_values(
-        status,
-        topic=now.image_topic,
-        frames_received=now.inputs.frames_received,
-        frames_rejected=now.inputs.frames_rejected,
-        frames_late=now.inputs.frames_late,
-        clock_jumps=now.inputs.clock_jumps,
-    )
-
-
-def _audio_status(now: Snapshot, last: Snapshot) -> DiagnosticStatus:
-    assert now.inputs is not None
-    assert last.inputs is not None
-    rejected = now.inputs.audio_chunks_rejected - last.inputs.audio_chunks_rejected
-    late = now.inputs.audio_chunks_late - last.inputs.audio_chunks_late
-    status = _input_status('microphone', now.audio_topic, now.audio_silence_s, rejected, late)
-    return _with_values(
-        status,
-        topic=now.audio_topic,
-        audio_samples_received=now.inputs.audio_samples_received,
-        audio_chunks_rejected=now.inputs.audio_chunks_rejected,
-        audio_chunks_late=now.inputs.audio_chunks_late,
-        audio_gaps=now.inputs.audio_gaps,
-    )
-
-
 def _input_status(
-    name: str, topic: str, silence_s: float, rejected: int, late: int
+    name: str,
+    topic: str,
+    silence_s: float,
+    now: SynchronizerCounters,
+    last: SynchronizerCounters,
+    *,
+    counted: str,
+    also: Sequence[str],
 ) -> DiagnosticStatus:
+    """
+    Judge one sensor.
+
+    :param counted: what its counters are called, before ``_received``, ``_rejected``, ``_late``.
+    :param also: more counters to show.
+    """
+    names = [f'{counted}_received', f'{counted}_rejected', f'{counted}_late', *also]
+    values = {counter: getattr(now, counter) for counter in names}
+    rejected, late = (values[c] - getattr(last, c) for c in names[1:3])
     status = DiagnosticStatus(name=name, level=DiagnosticStatus.OK, message='messages arrive')
     if silence_s > SILENCE_S:
         status.level = DiagnosticStatus.ERROR
@@ -242,7 +243,7 @@ def _input_status(
             f'{late} messages came after their unit was closed; raise patience_s, or look for '
             'stamps that are not capture time'
         )
-    return status
+    return _with_values(status, topic=topic, **values)
 
 
 def _with_values(status: DiagnosticStatus, **values: object) -> DiagnosticStatus:
