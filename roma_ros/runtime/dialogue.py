@@ -112,7 +112,7 @@ class Dialogue:
             torch.cat([embeddings, embeddings[-1:].expand(num_watches, -1)]),
             np.concatenate([positions, np.repeat(positions[:, -1:], num_watches, 1)], axis=1),
             self.cache,
-            mask=self._unit_mask(num_tokens),
+            mask=self._mask(num_tokens, with_anchors=True),
             num_anchors=1 + num_watches,
         )
         self.cache.length = length + num_tokens  # the watches' anchors leave no trace
@@ -225,33 +225,29 @@ class Dialogue:
         self.transcript.append(SpanKind.WATCH, tokens=num_tokens, extent=0, name=instruction_id)
         self._watches[instruction_id] = number
 
-    def _unit_mask(self, num_tokens: int) -> torch.Tensor | None:
-        """Return what a unit's tokens and the watches' anchors may see, ``[n + N, S + n + N]``."""
+    def _mask(self, num_tokens: int, *, with_anchors: bool) -> torch.Tensor | None:
+        """
+        Return what new tokens, and the watches' anchors after them, may see.
+
+        :return: bool ``[n + N, S + n + N]``; None: all up to themselves, where nothing stands
+            beside the stream.
+        """
         if not self._watches:
             return None
-        length, num_watches = self.cache.length, len(self._watches)
-        numbers = torch.tensor(list(self._watches.values()), device=self._owner.device)
+        numbers = list(self._watches.values()) if with_anchors else []
+        length, end = self.cache.length, self.cache.length + num_tokens
         owner = self._owner[:length]
-        rows = num_tokens + num_watches
+        rows = num_tokens + len(numbers)
         mask = torch.zeros(rows, length + rows, dtype=torch.bool, device=owner.device)
         mask[:, :length] = owner == 0
-        mask[num_tokens:, :length] |= owner == numbers[:, None]
-        # An anchor stands where the unit's own stands: it sees all of the unit before, and itself.
-        mask[:, length : length + num_tokens] = True
-        mask[:num_tokens, length : length + num_tokens].tril_()
-        mask[num_tokens:, length + num_tokens - 1] = False
-        mask[num_tokens:, length + num_tokens :].fill_diagonal_(True)
-        return mask
-
-    def _text_mask(self, num_tokens: int) -> torch.Tensor | None:
-        """Return what new text may see: the stream, and nothing that stands beside it."""
-        if not self._watches:
-            return None
-        length = self.cache.length
-        mask = torch.ones(
-            num_tokens, length + num_tokens, dtype=torch.bool, device=self._owner.device
-        ).tril(diagonal=length)
-        mask[:, :length] &= self._owner[:length] == 0
+        mask[:, length:end] = True
+        mask[:num_tokens, length:end].tril_()
+        for index, number in enumerate(numbers):
+            # As the unit's own anchor: it sees all of the unit before, and itself.
+            row = num_tokens + index
+            mask[row, :length] |= owner == number
+            mask[row, end - 1] = False
+            mask[row, end + index] = True
         return mask
 
     def _make_room(self, kind: SpanKind, tokens: int) -> None:
@@ -277,7 +273,7 @@ class Dialogue:
             self._engine.embed(token_ids),
             positions,
             self.cache,
-            mask=self._text_mask(len(token_ids)),
+            mask=self._mask(len(token_ids), with_anchors=False),
         )
 
 
