@@ -1,0 +1,1 @@
+"""Teaching the network: streams, towers, and the two-stage curriculum."""
