@@ -133,11 +133,11 @@ class TabletopStream:
 
     def unit(self, index: int) -> MultimodalUnit:
         """
-        Return one second of the stream, with frames at a quarter and at three quarters of it.
+        Return one second of the stream, with frames at its begin and in its middle.
 
         :param index: 0 .. ``duration_s`` - 1.
         """
-        times_s = [index + (i + 0.5) / FRAMES_PER_UNIT for i in range(FRAMES_PER_UNIT)]
+        times_s = [index + i / FRAMES_PER_UNIT for i in range(FRAMES_PER_UNIT)]
         start = index * SAMPLE_RATE_HZ
         return MultimodalUnit(
             index=index,
