@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 import torch
 
+#: Tokens of one layer that are moved at a time when the cache is compacted.
+SCRATCH_TOKENS = 128
+
 
 @dataclass(frozen=True)
 class KeptRange:
@@ -53,7 +56,12 @@ class KVCache:
         self.key = torch.zeros(shape, dtype=dtype, device=device)
         self.value = torch.zeros(shape, dtype=dtype, device=device)
         self.length = 0
-        self._inv_freq = inv_freq.to(device=device, dtype=torch.float32)
+        # Of both halves of a head, ``[D]``.
+        self._inv_freq = inv_freq.to(device=device, dtype=torch.float32).repeat(2)
+        self._cos, self._sin = torch.empty_like(self._inv_freq), torch.empty_like(self._inv_freq)
+        self._scratch = torch.empty(
+            (2, num_kv_heads, SCRATCH_TOKENS, head_dim), dtype=torch.float32, device=device
+        )
 
     @property
     def capacity(self) -> int:
@@ -95,31 +103,45 @@ class KVCache:
         """
         Evict every token outside of ``ranges``; move the rest together and rotate its keys back.
 
-        RoPE is a rotation by position: a key at position p becomes the key at p - shift by a
-        further rotation by -shift, for each frequency alike on all mrope axes.
+        Allocates nothing: what moves passes through scratch memory of the cache's own. RoPE is a
+        rotation by position: a key at position p becomes the key at p - shift by a further
+        rotation by -shift, for each frequency alike on all mrope axes.
 
         :param ranges: in order, without overlap.
         """
         end = 0
         for kept in ranges:
-            size = kept.stop - kept.start
-            source, target = slice(kept.start, kept.stop), slice(end, end + size)
-            for key, value in zip(self.key, self.value, strict=True):  # bounds the scratch memory
-                if kept.shift:
-                    key[:, target] = self._rotated(key[:, source], -kept.shift)
-                elif end != kept.start:
-                    key[:, target] = key[:, source].clone()
-                if end != kept.start:
-                    value[:, target] = value[:, source].clone()
-            end += size
+            if kept.shift:
+                torch.mul(self._inv_freq, -kept.shift, out=self._cos)
+                torch.sin(self._cos, out=self._sin)
+                self._cos.cos_()
+            if kept.shift or end != kept.start:
+                for key, value in zip(self.key, self.value, strict=True):
+                    self._move(key, kept, end, is_key=bool(kept.shift))
+                    self._move(value, kept, end, is_key=False)
+            end += kept.stop - kept.start
         self.length = end
 
-    def _rotated(self, key: torch.Tensor, by: int) -> torch.Tensor:
-        angle = torch.cat([self._inv_freq, self._inv_freq]) * by  # [D]
-        x = key.to(torch.float32)
-        half = x.shape[-1] // 2
-        turned = torch.cat([-x[..., half:], x[..., :half]], dim=-1)
-        return (x * angle.cos() + turned * angle.sin()).to(key.dtype)
+    def _move(self, states: torch.Tensor, kept: KeptRange, end: int, *, is_key: bool) -> None:
+        """
+        Move one layer's tokens towards the begin, by way of the scratch memory.
+
+        :param states: ``[G, S, D]``.
+        :param kept: where they are.
+        :param end: where they go, at or before ``kept.start``.
+        :param is_key: rotate them on the way, by the angles at hand.
+        """
+        half = states.shape[-1] // 2
+        for start in range(kept.start, kept.stop, SCRATCH_TOKENS):
+            size = min(SCRATCH_TOKENS, kept.stop - start)
+            moved, turned = self._scratch[:, :, :size]
+            moved.copy_(states[:, start : start + size])
+            if is_key:
+                torch.neg(moved[..., half:], out=turned[..., :half])
+                turned[..., half:].copy_(moved[..., :half])
+                moved.mul_(self._cos).addcmul_(turned, self._sin)
+            states[:, end : end + size].copy_(moved)
+            end += size
 
     def reset(self) -> None:
         """Forget every token; the buffers stay."""
