@@ -1,0 +1,1 @@
+"""What is measured: one concept a module, each with its source; needs numpy alone."""
