@@ -18,6 +18,7 @@ _VERBS = {
     'run': 'start the roma node',
     'demo': 'play a recording through the node; leave a record, a summary and a report',
     'fetch': 'download a checkpoint, verified',
+    'eval': 'judge a model on benchmarks',
     'bench': 'measure what a stream costs on this machine',
     'info': 'show what the package and a model are made of',
     'doctor': 'check what is installed and say what to do about the rest',
