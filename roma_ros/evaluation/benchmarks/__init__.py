@@ -1,0 +1,1 @@
+"""What a model is judged on: the tabletop world, and the paper's twelve public sets."""
