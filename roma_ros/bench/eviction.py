@@ -67,8 +67,8 @@ class _RecordingEngine:
     def new_cache(self, capacity: int) -> KVCache:
         return self._engine.new_cache(capacity)
 
-    def encode(self, features: UnitFeatures) -> torch.Tensor:
-        return self._engine.encode(features)
+    def encode(self, features: UnitFeatures, *, video: torch.Tensor | None = None) -> torch.Tensor:
+        return self._engine.encode(features, video=video)
 
     def embed(self, token_ids: Sequence[int]) -> torch.Tensor:
         return self._engine.embed(token_ids)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+import math
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..runtime.factory import Runtime
 from ..runtime.results import StepResult
 from ..runtime.session import SessionConfig, StreamSession
 from ..runtime.transcript import WindowConfig
+from ..units.unit import MultimodalUnit
 from .machine import describe, resident_mib
 from .synthetic import SyntheticStream
 
@@ -73,6 +75,7 @@ class Period:
     :param units: how many; fewer than asked for in the last one.
     :param latency_p50_ms: median time of a step, replies included [ms].
     :param latency_p95_ms: 95th percentile [ms].
+    :param control_p50_ms: median time of the same steps on a young stream [ms]; None: not run.
     :param cpu_p50_ms: median CPU time of a step [ms], which a busy machine disturbs less.
     :param resident_mib: memory at the end [MiB].
     :param cache_tokens: most tokens in the cache.
@@ -84,6 +87,7 @@ class Period:
     units: int
     latency_p50_ms: float
     latency_p95_ms: float
+    control_p50_ms: float | None
     cpu_p50_ms: float
     resident_mib: float
     cache_tokens: int
@@ -98,7 +102,15 @@ class _Series:
         self.count = 0
         self._columns: dict[str, npt.NDArray[np.float64]] = {
             name: np.ones(num_units)
-            for name in ('latency', 'cpu', 'resident', 'tokens', 'positions', 'segments')
+            for name in (
+                'latency',
+                'control',
+                'cpu',
+                'resident',
+                'tokens',
+                'positions',
+                'segments',
+            )
         }
 
     def add(self, **values: float) -> None:
@@ -115,11 +127,13 @@ class _Series:
     def _period(self, begin: int, end: int) -> Period:
         part = {name: column[begin:end] for name, column in self._columns.items()}
         p50, p95 = np.percentile(part['latency'], (50, 95))
+        control = float(np.median(part['control']))
         return Period(
             begin_units=begin,
             units=end - begin,
             latency_p50_ms=round(float(p50), 3),
             latency_p95_ms=round(float(p95), 3),
+            control_p50_ms=None if np.isnan(control) else round(control, 3),
             cpu_p50_ms=round(float(np.median(part['cpu'])), 3),
             resident_mib=round(float(part['resident'][-1]), 2),
             cache_tokens=int(part['tokens'].max()),
@@ -138,7 +152,9 @@ def run_stream(
     Push a stream through a session as fast as it goes.
 
     A narration and three alerts stand, each speaks at every 20th unit, and a question is asked
-    at every 45th, so that both budgets of the cache are full all the time.
+    at every 45th, so that both budgets of the cache are full all the time. In the first and in
+    the last full period a second session, which is young in both, reads every unit too: what the
+    machine does to both in the same seconds cancels out in their ratio.
 
     :param runtime: the model.
     :param config: what to run.
@@ -147,7 +163,9 @@ def run_stream(
     :return: what JSON can hold; see docs/results/stream.md.
     """
     about = describe(runtime)
-    session = _make_session(runtime, config)
+    session, control = _make_session(runtime, config), _make_session(runtime, config)
+    last_begin = config.num_units // config.period_units * config.period_units
+    last_begin -= config.period_units
     stream = SyntheticStream(config.seed)
     series = _Series(config.num_units)
     counts = dict.fromkeys(('questions', 'utterances', 'narrations', 'alerts', 'answers'), 0)
@@ -157,15 +175,20 @@ def run_stream(
     try:
         for index in range(config.num_units):
             unit = stream.unit(index)
-            if index % _QUESTION_EVERY == _QUESTION_EVERY - 1:
-                session.ask(_QUESTION)
-                counts['questions'] += 1
-            wall_s, cpu_s = time.perf_counter(), time.process_time()
-            result = session.step(unit)
-            latency_ms = (time.perf_counter() - wall_s) * 1e3
+            asks = index % _QUESTION_EVERY == _QUESTION_EVERY - 1
+            counts['questions'] += asks
+            cpu_s = time.process_time()
+            result, latency_ms = _timed_step(session, unit, asks=asks)
+            cpu_ms = (time.process_time() - cpu_s) * 1e3
+            control_ms = math.nan
+            if index == last_begin > 0:
+                control.reset()
+            if index < config.period_units or 0 <= index - last_begin < config.period_units:
+                _, control_ms = _timed_step(control, unit, asks=asks)
             series.add(
                 latency=latency_ms,
-                cpu=(time.process_time() - cpu_s) * 1e3,
+                control=control_ms,
+                cpu=cpu_ms,
                 resident=resident_mib(),
                 tokens=dialogue.cache.length,
                 positions=dialogue.transcript.next_position,
@@ -206,6 +229,17 @@ def _make_session(runtime: Runtime, config: StreamBenchConfig) -> StreamSession:
     )
 
 
+def _timed_step(
+    session: StreamSession, unit: MultimodalUnit, *, asks: bool
+) -> tuple[StepResult, float]:
+    """Return what came of a unit, and the time that it took [ms]."""
+    if asks:
+        session.ask(_QUESTION)
+    begin = time.perf_counter()
+    result = session.step(unit)
+    return result, (time.perf_counter() - begin) * 1e3
+
+
 def _count(counts: dict[str, int], result: StepResult) -> None:
     names = {
         InstructionKind.NARRATION: 'narrations',
@@ -226,6 +260,7 @@ def _summary(series: _Series, period_units: int) -> dict[str, Any]:
     compared = len(full) > 1
     return {
         'latency_growth': _ratio(full, 'latency_p50_ms') if compared else None,
+        'latency_growth_paired': _paired_ratio(full) if compared else None,
         'cpu_growth': _ratio(full, 'cpu_p50_ms') if compared else None,
         'memory_growth_mib': (
             round(max(p.resident_mib for p in periods[1:]) - full[0].resident_mib, 2)
@@ -241,6 +276,12 @@ def _summary(series: _Series, period_units: int) -> dict[str, Any]:
 
 def _ratio(full: list[Period], name: str) -> float:
     return round(getattr(full[-1], name) / getattr(full[0], name), 4)
+
+
+def _paired_ratio(full: list[Period]) -> float:
+    """Return how much slower than a young stream the last period is, beside the first."""
+    first, last = (p.latency_p50_ms / (p.control_p50_ms or math.nan) for p in (full[0], full[-1]))
+    return round(last / first, 4)
 
 
 def _slope(values: list[float]) -> float | None:

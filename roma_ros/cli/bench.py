@@ -153,11 +153,11 @@ def _stream_table(figures: dict[str, Any]) -> Iterator[str]:
             f'{p["cpu_p50_ms"]:8.1f} {p["resident_mib"]:12.1f} {p["cache_tokens"]:14,} '
             f'{p["positions"]:11,} {p["segments"]:6}'
         )
-    growth = figures['latency_growth']
+    growth, paired = figures['latency_growth'], figures['latency_growth_paired']
     yield (
         'latency, last ten minutes to first: '
-        f'{"needs 20 minutes" if growth is None else f"{growth:.3f}"}; '
-        f'per minute {_signed(figures["latency_ms_per_minute"])} ms'
+        + ('needs 20 minutes' if growth is None else f'{growth:.3f}, {paired:.3f} of a young one')
+        + f'; per minute {_signed(figures["latency_ms_per_minute"])} ms'
     )
     yield (
         f'memory after ten minutes: {_signed(figures["memory_growth_mib"])} MiB; '

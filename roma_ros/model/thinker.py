@@ -80,7 +80,9 @@ class RomaModel(nn.Module):
         """
         return self.decoder.embed_tokens(ids.to(self.device))
 
-    def encode(self, features: UnitFeatures) -> torch.Tensor:
+    def encode(
+        self, features: UnitFeatures, *, video: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """
         Embed a whole unit: begin tokens, video, audio, end tokens.
 
@@ -88,6 +90,7 @@ class RomaModel(nn.Module):
         second, in training as at run time.
 
         :param features: of one unit.
+        :param video: ``[V, C]``, its video tokens' embeddings where they are known already.
         :return: ``[T, C]``; the last token is the speak head's anchor.
         :raises ValueError: when the unit has neither video nor audio.
         """
@@ -95,7 +98,7 @@ class RomaModel(nn.Module):
         begin, content, end = [], [], []
         if features.pixel_values is not None:
             begin, end = [ids.vision_bos], [ids.vision_eos]
-            content.append(self._video_embeddings(features))
+            content.append(self._video_embeddings(features) if video is None else video)
         if features.mel is not None:
             begin, end = [*begin, ids.audio_bos], [ids.audio_eos, *end]
             content.append(self._audio_embeddings(features))

@@ -15,6 +15,9 @@ from .engine import Engine, StepOutput
 from .kv_cache import KeptRange
 from .transcript import SpanKind, Transcript, WindowConfig
 
+#: Tokens of a segment that do not give way to the next unit.
+MIN_SEGMENT_TOKENS = 5
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -156,11 +159,15 @@ class Dialogue:
         self._make_room(SpanKind.TEXT, len(token_ids))
         self._read_text(SpanKind.TEXT, token_ids)
 
-    def speak(self, is_interrupted: Callable[[], bool]) -> Decoded:
+    def speak(
+        self, is_interrupted: Callable[[], bool], is_due: Callable[[], bool] = lambda: False
+    ) -> Decoded:
         """
         Decode one segment, greedily, and leave it in the transcript as the protocol demands.
 
         :param is_interrupted: asked before each token; True: be quiet.
+        :param is_due: asked before each token from the sixth on; True: the next unit waits, end
+            the segment. The first five are said even where the network falls behind.
         :return: what was said.
         :raises FloatingPointError: when the network's scores are not finite numbers.
         """
@@ -173,6 +180,8 @@ class Dialogue:
         unread: list[int] = []  # said, but not yet in the cache
         finished = False
         while len(said) < MAX_SEGMENT_TOKENS and not is_interrupted():
+            if len(said) >= MIN_SEGMENT_TOKENS and is_due():
+                break
             if unread:
                 output = self._step_text(unread)
                 unread = []

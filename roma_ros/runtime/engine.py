@@ -29,8 +29,8 @@ class Engine(Protocol):
     """
     Runs the network; holds weights and no state of any stream.
 
-    One thread owns an engine and calls all of its methods. Nothing here returns before the
-    work is at least enqueued on the device.
+    One thread owns an engine and calls all of its methods, except for :meth:`encode`. Nothing
+    here returns before the work is at least enqueued on the device.
     """
 
     name: str  #: torch, onnxruntime or tensorrt
@@ -41,8 +41,14 @@ class Engine(Protocol):
         """Allocate an empty cache of ``capacity`` tokens."""
         ...
 
-    def encode(self, features: UnitFeatures) -> torch.Tensor:
-        """Encode one unit to ``[n, C]``, its begin and end tokens included."""
+    def encode(self, features: UnitFeatures, *, video: torch.Tensor | None = None) -> torch.Tensor:
+        """
+        Encode one unit; any thread may call this, one at a time.
+
+        :param features: of the unit.
+        :param video: ``[V, C]``, the video tokens' embeddings where they are known already.
+        :return: ``[n, C]``, begin and end tokens included.
+        """
         ...
 
     def embed(self, token_ids: Sequence[int]) -> torch.Tensor:

@@ -1,6 +1,9 @@
 """From a model's folder and a few names to what a session needs."""
 
+from collections.abc import Callable
+import ctypes
 from dataclasses import dataclass
+import gc
 import os
 from pathlib import Path
 
@@ -47,6 +50,7 @@ def load_runtime(
     device: str = 'auto',
     dtype: str = 'auto',
     threads: int = 0,
+    on_progress: Callable[[str], None] = lambda _: None,
 ) -> Runtime:
     """
     Load a model.
@@ -57,6 +61,7 @@ def load_runtime(
     :param dtype: a torch dtype's name, or ``auto``: float32 on a CPU, bfloat16 elsewhere.
     :param threads: CPU threads of the network, for the whole process; 0: all cores but one: on
         a busy core two threads that wait for each other are slower than one.
+    :param on_progress: takes what is being done, in words; what it raises ends the loading.
     :return: the model, ready for sessions.
     :raises FileNotFoundError: when there is no such model.
     :raises ValueError: when the model is broken, or a name is not known here.
@@ -66,13 +71,23 @@ def load_runtime(
     where = _device(device)
     torch.set_num_threads(threads or max(1, len(os.sched_getaffinity(0)) - 1))
     path = find_checkpoint(model) if model else default_model()
-    loaded = load_roma(path, device=where, dtype=_dtype(dtype, where))
+    loaded = load_roma(path, device=where, dtype=_dtype(dtype, where), on_progress=on_progress)
     return Runtime(
         path=path,
         engine=TorchEngine(loaded.model),
         processor=loaded.processor,
         protocol=Protocol(loaded.tokenizer),
     )
+
+
+def free_memory() -> None:
+    """Give what a model that nobody holds any more has left back to the system."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)  # glibc keeps freed memory else
+    if trim is not None:
+        trim(0)
 
 
 def _device(name: str) -> torch.device:

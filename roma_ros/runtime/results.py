@@ -41,18 +41,17 @@ class Segment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepResult:
+class Reading:
     """
-    What came of one unit.
+    What came of reading one unit, before a word is decoded.
 
     :param unit: the unit.
     :param scores: that of the stream first, then one for each alert.
-    :param segments: what to say.
+    :param segments: what ended, and the alerts.
     :param highlights: what began, went on or ended, with its instruction.
     :param process_ms: frames to patches and audio to log-mel [ms].
     :param encode_ms: the towers [ms].
     :param step_ms: reading the unit and the speak head [ms].
-    :param decode_ms: decoding text [ms].
     """
 
     unit: MultimodalUnit
@@ -62,9 +61,21 @@ class StepResult:
     process_ms: float
     encode_ms: float
     step_ms: float
-    decode_ms: float
 
     @property
     def compute_ms(self) -> float:
         """Return the time until the scores were known [ms]."""
         return self.process_ms + self.encode_ms + self.step_ms
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepResult(Reading):
+    """
+    What came of one unit; ``segments`` are all that there is to say.
+
+    :param said: those of them that followed the reading: the narration or answer.
+    :param decode_ms: decoding text [ms].
+    """
+
+    said: tuple[Segment, ...]
+    decode_ms: float

@@ -7,10 +7,8 @@ import itertools
 import math
 import time
 
-import torch
-
 from ..model.config import ProcessorConfig
-from ..model.processor import num_audio_tokens, UnitFeatures, UnitProcessor
+from ..model.processor import num_audio_tokens, UnitProcessor
 from ..model.prompts import Protocol
 from ..policy.highlights import Highlight, HighlightState, HighlightTracker
 from ..policy.instructions import check_text, Instruction, InstructionKind
@@ -19,9 +17,10 @@ from ..units.unit import MultimodalUnit
 from .dialogue import Dialogue
 from .engine import Engine
 from .journal import Journal
-from .results import Score, Segment, StepResult
+from .results import Reading, Score, Segment, StepResult
 from .speaker import Speaker
 from .transcript import WindowConfig
+from .unit_encoder import EncodedUnit, UnitEncoder
 
 #: The id of the score of a stream in which no instruction stands in line: when to answer.
 LISTEN_ID = 'listen'
@@ -98,6 +97,8 @@ class StreamSession:
         self.config = config or SessionConfig()
         self._engine = engine
         self._processor = processor
+        #: Encodes units ahead of :meth:`step`, on another thread if need be.
+        self.encoder = UnitEncoder(engine, processor)
         self._protocol = protocol
         self._question_ids = itertools.count(1)
         self._highlight_ids = itertools.count(1)
@@ -207,14 +208,23 @@ class StreamSession:
         self._questions.clear()
         self._journal.clear()
 
-    def step(self, unit: MultimodalUnit) -> StepResult:
+    def step(
+        self,
+        unit: MultimodalUnit | EncodedUnit,
+        *,
+        on_reading: Callable[[Reading], None] = lambda _: None,
+        is_due: Callable[[], bool] = lambda: False,
+    ) -> StepResult:
         """
         Read the next unit, decide for each instruction whether to speak, and speak.
 
         Whatever this raises, the session can be used further. A question that was to be answered
         is taken up again at the next unit.
 
-        :param unit: the next second of the stream.
+        :param unit: the next second of the stream, encoded by this session's model or not.
+        :param on_reading: takes scores, alerts and highlights before a word is decoded.
+        :param is_due: asked before each token; True: the next unit waits, and what is being said
+            goes on after it.
         :return: scores, segments and highlights.
         :raises ValueError: when the unit is refused, and nothing else is lost.
         :raises StreamLostError: when the network failed, as by lack of memory or numbers that are
@@ -222,8 +232,9 @@ class StreamSession:
             clean ones, with its instructions and its journal.
         """
         utterance = self._speaker.utterance
+        index = unit.index if isinstance(unit, MultimodalUnit) else unit.unit.index
         try:
-            return self._step(unit)
+            return self._step(unit, on_reading, is_due)
         except Exception as error:
             self._speaker.utterance = utterance
             if isinstance(error, ValueError):
@@ -232,27 +243,47 @@ class StreamSession:
                 raise
             self._is_lost = True
             raise StreamLostError(
-                f'unit {unit.index} failed ({type(error).__name__}: {error}); what was seen and '
+                f'unit {index} failed ({type(error).__name__}: {error}); what was seen and '
                 'heard so far is forgotten, and the stream goes on with its instructions'
             ) from error
 
-    def _step(self, unit: MultimodalUnit) -> StepResult:
-        begin = time.perf_counter()
-        segments: list[Segment] = []
+    def _step(
+        self,
+        unit: MultimodalUnit | EncodedUnit,
+        on_reading: Callable[[Reading], None],
+        is_due: Callable[[], bool],
+    ) -> StepResult:
+        ended: list[Segment] = []
         if self._is_lost:
             # Here, and not where it failed: memory that was short then may be free by now.
             self._clean_caches()
-            segments += self._speaker.cut_off()
-        features = self._processor(unit)
-        processed = time.perf_counter()
-        embeddings = self._engine.encode(features)
-        encoded = time.perf_counter()
+            ended += self._speaker.cut_off()
+        encoded = self.encoder(unit) if isinstance(unit, MultimodalUnit) else unit
+        begin = time.perf_counter()
         question = self._questions[0] if self._questions else None
         if question is not None:
-            self._read_question(question, unit)
-        probabilities = self._read_unit(features, embeddings)
-        stepped = time.perf_counter()
-        segments += self._speaker.take_interrupt()
+            self._read_question(question, encoded.unit)
+        probabilities = self._read_unit(encoded)
+        ended += self._speaker.take_interrupt()
+        reading = self._judge_all(encoded, probabilities, ended, begin)
+        on_reading(reading)
+        begin = time.perf_counter()
+        said = self._speak(reading, question, is_due)
+        return StepResult(
+            **(vars(reading) | {'segments': (*reading.segments, *said)}),
+            said=said,
+            decode_ms=(time.perf_counter() - begin) * 1e3,
+        )
+
+    def _judge_all(
+        self,
+        encoded: EncodedUnit,
+        probabilities: dict[str, float],
+        ended: list[Segment],
+        begin: float,
+    ) -> Reading:
+        """Let the triggers and highlight trackers see the unit, and say its alerts."""
+        unit = encoded.unit
         scores: list[Score] = []
         highlights: list[tuple[Instruction, Highlight]] = []
         for watch in self._watches:
@@ -263,34 +294,36 @@ class StreamSession:
             highlights += self._track(watch, unit, score.probability)
             if score.triggered:
                 # Nothing of an alert stays in the transcript (paper A.4; release: deleted turn).
-                segments.append(self._speaker.alert(watch.instruction, score.probability))
+                ended.append(self._speaker.alert(watch.instruction, score.probability))
                 self._journal.add(unit.end_ns, 'you alerted', watch.instruction.text)
-        if question is not None:
-            segments += self._speaker.begin(
-                InstructionKind.ANSWER, question.id, scores[0].probability
-            )
-        elif scores[0].triggered:
-            instruction = self._main.instruction
-            segments += self._speaker.begin(
-                instruction.kind, instruction.id, scores[0].probability
-            )
-        segments += self._speaker.go_on()
-        for segment in segments:
-            if segment.kind is not InstructionKind.ALERT:
-                self._journal.add(unit.end_ns, 'you said', segment.text, self._newest_is_held())
-        if question is not None:
-            self._questions.popleft()
-        decoded = time.perf_counter()
-        return StepResult(
+        return Reading(
             unit=unit,
             scores=tuple(scores),
-            segments=tuple(segments),
+            segments=tuple(ended),
             highlights=tuple(highlights),
-            process_ms=(processed - begin) * 1e3,
-            encode_ms=(encoded - processed) * 1e3,
-            step_ms=(stepped - encoded) * 1e3,
-            decode_ms=(decoded - stepped) * 1e3,
+            process_ms=encoded.process_ms,
+            encode_ms=encoded.encode_ms,
+            step_ms=(time.perf_counter() - begin) * 1e3,
         )
+
+    def _speak(
+        self, reading: Reading, question: _Question | None, is_due: Callable[[], bool]
+    ) -> tuple[Segment, ...]:
+        """Begin the answer or narration that is due, and decode the segment of what goes on."""
+        said: list[Segment] = []
+        score = reading.scores[0]
+        if question is not None:
+            said += self._speaker.begin(InstructionKind.ANSWER, question.id, score.probability)
+        elif score.triggered:
+            instruction = self._main.instruction
+            said += self._speaker.begin(instruction.kind, instruction.id, score.probability)
+        said += self._speaker.go_on(is_due)
+        for segment in said:
+            end_ns = reading.unit.end_ns
+            self._journal.add(end_ns, 'you said', segment.text, self._newest_is_held())
+        if question is not None:
+            self._questions.popleft()
+        return tuple(said)
 
     @property
     def _watches(self) -> list[_Watch]:
@@ -300,16 +333,17 @@ class StreamSession:
     def _clean_caches(self) -> None:
         """Begin all transcripts anew, with what stands; if that fails, the next unit tries it."""
         self._is_lost = True
+        self.encoder.forget()
         for dialogue in self.dialogues:
             dialogue.reset()
         self._is_lost = False
 
-    def _read_unit(self, features: UnitFeatures, embeddings: torch.Tensor) -> dict[str, float]:
+    def _read_unit(self, encoded: EncodedUnit) -> dict[str, float]:
         """Return the speak probability of each instruction by its id."""
         probabilities: dict[str, float] = {}
         of_streams: dict[Dialogue, float] = {}
         for dialogue in self.dialogues:
-            of_streams[dialogue], beside = dialogue.read_unit(features, embeddings)
+            of_streams[dialogue], beside = dialogue.read_unit(encoded.features, encoded.embeddings)
             probabilities |= beside
         for watch in self._watches:
             probabilities.setdefault(watch.instruction.id, of_streams[watch.dialogue])

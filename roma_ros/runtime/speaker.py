@@ -1,11 +1,12 @@
 """What is being said: one utterance at a time, segment by segment, until it ends or is cut off."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 import itertools
 import threading
 import unicodedata
 
-from ..model.prompts import Protocol
+from ..model.prompts import MAX_SEGMENT_TOKENS, Protocol
 from ..policy.instructions import Instruction, InstructionKind
 from .dialogue import Dialogue
 from .results import Segment
@@ -32,7 +33,7 @@ class Speaker:
 
     :param dialogue: decodes the text, and remembers it.
     :param protocol: token ids to text.
-    :param max_segments: segments after which an utterance is ended.
+    :param max_segments: full segments after which an utterance is ended.
     """
 
     def __init__(self, dialogue: Dialogue, protocol: Protocol, *, max_segments: int) -> None:
@@ -89,16 +90,21 @@ class Speaker:
         self.utterance = Utterance(next(self._ids), kind, instruction_id, probability)
         return ended
 
-    def go_on(self) -> list[Segment]:
-        """Decode the next segment of what is being said, if anything is."""
+    def go_on(self, is_due: Callable[[], bool]) -> list[Segment]:
+        """
+        Decode the next segment of what is being said, if anything is.
+
+        :param is_due: asked before each token; True: end the segment, the next unit waits.
+        """
         utterance = self.utterance
         if utterance is None:
             return []
-        decoded = self._dialogue.speak(self._interrupted.is_set)
+        decoded = self._dialogue.speak(self._interrupted.is_set, is_due)
         utterance.token_ids += decoded.token_ids
         interrupted = self._interrupted.is_set()
         self._interrupted.clear()
-        final = decoded.finished or interrupted or utterance.segments + 1 >= self._max_segments
+        most = self._max_segments * MAX_SEGMENT_TOKENS
+        final = decoded.finished or interrupted or len(utterance.token_ids) >= most
         text = _printable(self._protocol.decode(utterance.token_ids))
         if not final:
             text = text.rstrip('\ufffd')  # a character that the next segment completes

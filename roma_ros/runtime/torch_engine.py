@@ -40,9 +40,9 @@ class TorchEngine:
         )
 
     @torch.inference_mode()
-    def encode(self, features: UnitFeatures) -> torch.Tensor:
-        """Encode one unit to ``[n, C]``, its begin and end tokens included."""
-        return self._model.encode(features)
+    def encode(self, features: UnitFeatures, *, video: torch.Tensor | None = None) -> torch.Tensor:
+        """Encode one unit to ``[n, C]``; see :meth:`Engine.encode`."""
+        return self._model.encode(features, video=video)
 
     @torch.inference_mode()
     def embed(self, token_ids: Sequence[int]) -> torch.Tensor:

@@ -2,15 +2,16 @@
 
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 import logging
 import threading
 from typing import TypeVar
 
 from ..units.unit import MultimodalUnit
-from .results import StepResult
+from .results import Reading, StepResult
 from .session import StreamSession
+from .unit_encoder import EncodedUnit
 
 _T = TypeVar('_T')
 _log = logging.getLogger(__name__)
@@ -33,16 +34,27 @@ class WorkerCounters:
     queue_length: int
 
 
+@dataclass
+class _Waiting:
+    """A unit in the queue, and its encoding once it is the first."""
+
+    unit: MultimodalUnit
+    encoded: Future[EncodedUnit] | None = None
+
+
 class InferenceWorker:
     """
     Runs a session on a thread of its own.
 
-    Any thread may submit units and calls; results are handed to ``on_result`` on the worker's
-    thread. When more than ``queue_capacity`` units wait, the oldest go: a robot wants the news.
+    Any thread may submit units and calls; results are handed over on the worker's thread. When
+    more than ``queue_capacity`` units wait, the oldest go: a robot wants the news. The unit that
+    waits first is encoded, on a second thread, while the last is read and answered; and what is
+    being said gives way to it.
 
     :param session: whose only user this thread becomes.
     :param queue_capacity: units that may wait.
-    :param on_result: takes each result, on the worker's thread.
+    :param on_reading: takes scores, alerts and highlights before a word is decoded.
+    :param on_result: takes each result.
     :param on_error: takes what the model raised at a unit; the worker goes on with the next.
     """
 
@@ -52,20 +64,23 @@ class InferenceWorker:
         *,
         queue_capacity: int,
         on_result: Callable[[StepResult], None],
+        on_reading: Callable[[Reading], None] = lambda _: None,
         on_error: Callable[[Exception], None],
     ) -> None:
         if queue_capacity < 1:
             raise ValueError(f'queue_capacity is {queue_capacity}, expected at least 1')
         self._session = session
         self._queue_capacity = queue_capacity
+        self._on_reading = on_reading
         self._on_result = on_result
         self._on_error = on_error
-        self._units: deque[MultimodalUnit] = deque()
+        self._units: deque[_Waiting] = deque()
         self._calls: deque[tuple[Future, Callable[[], None]]] = deque()
         self._wake = threading.Condition()
         self._stopping = False
         self._read = self._dropped = self._failed = 0
         self._thread = threading.Thread(target=self._run, name='roma-inference', daemon=True)
+        self._encoders = ThreadPoolExecutor(1, thread_name_prefix='roma-encoder')
 
     def start(self) -> None:
         """Start the thread."""
@@ -84,16 +99,22 @@ class InferenceWorker:
         self._session.interrupt()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
+        self._encoders.shutdown(wait=False, cancel_futures=True)
         return not self._thread.is_alive()
 
     def submit(self, unit: MultimodalUnit) -> None:
         """Queue a unit, dropping the oldest one where the queue is full."""
         with self._wake:
+            if self._stopping:
+                return
             if len(self._units) >= self._queue_capacity:
                 dropped = self._units.popleft()
+                if dropped.encoded is not None:
+                    dropped.encoded.cancel()
                 self._dropped += 1
-                _log.warning('inference fell behind: dropped unit %d', dropped.index)
-            self._units.append(unit)
+                _log.warning('inference fell behind: dropped unit %d', dropped.unit.index)
+            self._units.append(_Waiting(unit))
+            self._encode_first()
             self._wake.notify()
 
     def call(self, function: Callable[[StreamSession], _T]) -> Future[_T]:
@@ -135,15 +156,27 @@ class InferenceWorker:
                     return
                 calls = list(self._calls)
                 self._calls.clear()
-                unit = self._units.popleft() if self._units and not calls else None
+                waiting = self._units.popleft() if self._units and not calls else None
+                self._encode_first()
             for _, run in calls:
                 run()
-            if unit is not None:
-                self._step(unit)
+            if waiting is not None:
+                self._step(waiting)
 
-    def _step(self, unit: MultimodalUnit) -> None:
+    def _encode_first(self) -> None:
+        """Let the unit that waits first be encoded, if it is not yet; the lock is held."""
+        if self._units and self._units[0].encoded is None:
+            first = self._units[0]
+            first.encoded = self._encoders.submit(self._session.encoder, first.unit)
+
+    def _step(self, waiting: _Waiting) -> None:
+        assert waiting.encoded is not None  # it was the first
         try:
-            result = self._session.step(unit)
+            result = self._session.step(
+                waiting.encoded.result(),
+                on_reading=self._on_reading,
+                is_due=lambda: bool(self._units),
+            )
         except Exception as error:
             with self._wake:
                 self._failed += 1

@@ -39,6 +39,13 @@ def test_growth_is_between_the_first_and_the_last_full_period(figures):
     assert figures['memory_growth_mib'] == pytest.approx(after - first['resident_mib'], abs=0.02)
 
 
+def test_a_young_stream_reads_the_same_units_in_the_first_and_the_last_full_period(figures):
+    first, last, rest = figures['periods']
+    assert rest['control_p50_ms'] is None
+    ratios = [p['latency_p50_ms'] / p['control_p50_ms'] for p in (first, last)]
+    assert figures['latency_growth_paired'] == pytest.approx(ratios[1] / ratios[0], abs=1e-3)
+
+
 def test_instructions_questions_and_replies_happen(figures):
     # Every 20th unit, from the first; a question at unit 44.
     assert figures['questions'] == figures['answers'] == 1

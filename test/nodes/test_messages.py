@@ -32,6 +32,7 @@ def test_scores_carry_the_unit_and_the_figures():
         unit=UNIT,
         scores=(Score(instruction=ALERT, probability=0.75, threshold=0.5, triggered=True),),
         segments=(),
+        said=(),
         highlights=(),
         process_ms=1.0,
         encode_ms=2.0,

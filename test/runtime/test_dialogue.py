@@ -131,6 +131,16 @@ def test_an_interrupt_ends_at_the_next_token(roma, protocol):
     assert dialogue.cache.length == dialogue.transcript.length
 
 
+def test_the_next_unit_ends_a_segment_but_not_its_first_words(roma, protocol):
+    engine = Scripted(roma.model)
+    dialogue = make_dialogue(engine, protocol)
+    token_id = protocol.encode('a')[0]
+    engine.script = itertools.cycle([token_id])
+    decoded = dialogue.speak(lambda: False, lambda: True)
+    assert decoded == Decoded((token_id,) * 5, finished=False)
+    assert dialogue.cache.length == dialogue.transcript.length
+
+
 def test_special_tokens_are_never_said(roma, protocol):
     engine = Scripted(roma.model)
     dialogue = make_dialogue(engine, protocol)

@@ -22,8 +22,8 @@ class Faulty(TorchEngine):
         super().__init__(model)
         self.fault = None
 
-    def encode(self, features):
-        embeddings = super().encode(features).clone()
+    def encode(self, features, *, video=None):
+        embeddings = super().encode(features, video=video).clone()
         if self.fault == 'nan in a unit':
             embeddings[3] = torch.nan
         return embeddings
@@ -127,7 +127,7 @@ def test_a_fault_while_an_answer_begins_leaves_one_answer(faulty, make_session, 
     session.step(make_unit(0))
     question_id = session.ask('and now?')
     real = session._dialogue.speak
-    session._dialogue.speak = lambda is_interrupted: (_ for _ in ()).throw(MemoryError('no more'))
+    session._dialogue.speak = lambda *_: (_ for _ in ()).throw(MemoryError('no more'))
     with pytest.raises(StreamLostError, match='MemoryError: no more'):
         session.step(make_unit(1))
     session._dialogue.speak = real
@@ -167,7 +167,7 @@ def test_a_refused_unit_costs_nothing_else(faulty, engine, make_session, make_un
     for each in (session, expected):
         each.step(make_unit(0))
     monkeypatch.setattr(
-        faulty, 'encode', lambda features: (_ for _ in ()).throw(ValueError('frames are odd'))
+        faulty, 'encode', lambda *_, **__: (_ for _ in ()).throw(ValueError('frames are odd'))
     )
     with pytest.raises(ValueError, match='frames are odd'):
         session.step(make_unit(1))

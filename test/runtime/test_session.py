@@ -118,6 +118,49 @@ def test_a_narration_goes_on_in_the_next_unit_and_ends(make_session, make_unit):
     assert_prefilled(session)
 
 
+def test_what_gives_way_to_the_next_unit_goes_on_after_it(make_session, make_unit):
+    texts = []
+    for is_due in (False, True):
+        session = make_session(NARRATE, speak=False, max_segments=1)
+        session.ask('what do you see?')
+        results = [session.step(make_unit(i), is_due=lambda due=is_due: due) for i in range(9)]
+        segments = [s for r in results for s in r.segments]
+        assert {s.utterance_id for s in segments} == {1}
+        assert [s.final for s in segments] == [False] * (len(segments) - 1) + [True]
+        texts.append([s.text for s in segments])
+        assert_prefilled(session)
+    whole, parts = texts
+    assert len(whole) == 1 < len(parts)
+    assert whole[0].startswith(parts[0])
+
+
+def test_scores_and_alerts_are_known_before_a_word_is_decoded(make_session, make_unit):
+    session = make_session(NARRATE, ALERT, speak=True)
+    cached = []
+    readings = []
+
+    def on_reading(reading):
+        cached.append(session.dialogues[0].cache.length)
+        readings.append(reading)
+
+    result = session.step(make_unit(0), on_reading=on_reading)
+    (reading,) = readings
+    assert cached[0] < session.dialogues[0].cache.length  # words came after it
+    assert reading.scores == result.scores
+    assert [s.kind for s in reading.segments] == [InstructionKind.ALERT]
+    assert [s.kind for s in result.said] == [InstructionKind.NARRATION]
+    assert result.segments == reading.segments + result.said
+    assert result.highlights == reading.highlights
+
+
+def test_a_unit_encoded_ahead_gives_the_same(make_session, make_unit):
+    plain, ahead = (make_session(NARRATE, ALERT, speak=True) for _ in range(2))
+    encoded = [ahead.encoder(make_unit(i)) for i in range(3)]
+    for index in range(3):
+        first, second = plain.step(make_unit(index)), ahead.step(encoded[index])
+        assert (first.scores, first.segments) == (second.scores, second.segments)
+
+
 def test_a_new_answer_discards_the_rest_and_ends_the_old_one(make_session, make_unit):
     session = make_session(NARRATE, speak=True)
     first = session.step(make_unit(0)).segments

@@ -27,8 +27,15 @@ class Gate:
         self.entered = threading.Semaphore(0)
         self.leave = threading.Semaphore(0)
         self.interrupted = False
+        self.encoded = []
 
-    def step(self, unit):
+    def encoder(self, unit):
+        self.encoded.append(unit.index)
+        return unit
+
+    def step(self, unit, *, on_reading, is_due):
+        self.is_due = is_due
+        on_reading(unit.index)
         self.entered.release()
         assert self.leave.acquire(timeout=10)
         if unit.index == 13:
@@ -46,11 +53,15 @@ def gate():
 
 @pytest.fixture
 def worker(gate):
-    results, errors = [], []
+    results, readings, errors = [], [], []
     worker = InferenceWorker(
-        gate, queue_capacity=2, on_result=results.append, on_error=errors.append
+        gate,
+        queue_capacity=2,
+        on_reading=readings.append,
+        on_result=results.append,
+        on_error=errors.append,
     )
-    worker.results, worker.errors = results, errors
+    worker.results, worker.readings, worker.errors = results, readings, errors
     worker.start()
     yield worker
     gate.leave.release(100)
@@ -79,6 +90,20 @@ def test_a_full_queue_drops_the_oldest_and_counts_it(gate, worker, caplog):
     worker.call(lambda session: None).result(10)
     assert worker.results == [0, 4, 5]
     assert worker.counters.units == 3
+
+
+def test_the_next_unit_is_encoded_and_what_is_said_gives_way_while_a_unit_is_read(gate, worker):
+    worker.submit(unit(0))
+    gate.entered.acquire(timeout=10)
+    assert (gate.encoded, worker.readings, worker.results) == ([0], [0], [])
+    assert not gate.is_due()
+    worker.submit(unit(1))
+    worker.submit(unit(2))
+    while gate.encoded != [0, 1]:
+        pass
+    assert gate.is_due()
+    finish(gate, worker, 2)
+    assert gate.encoded == [0, 1, 2]
 
 
 def test_an_error_is_told_and_the_next_unit_is_read(gate, worker):
