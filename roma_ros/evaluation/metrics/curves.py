@@ -93,7 +93,8 @@ def average_precision(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float | N
 
     The sum of precision times the step of recall over all distinct thresholds; as
     ``sklearn.metrics.average_precision_score``. Traps: a random ranking gets the share of
-    positives, not 0.5, so values of sets with other shares cannot be compared; linear
+    positives, not 0.5, so values of sets with other shares cannot be compared; ties flatter: two
+    positives at one score are worth more than the same two apart below a negative; linear
     interpolation (``auc(recall, precision)``) is too optimistic; the official QVHighlights AP is
     another one, see :func:`.highlights.interpolated_average_precision`.
 
