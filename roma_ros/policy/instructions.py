@@ -50,17 +50,18 @@ class Instruction:
             )
 
 
-def check_text(text: str, *, what: str) -> None:
+def check_text(text: str, *, what: str, max_chars: int = MAX_TEXT_CHARS) -> None:
     """
     Refuse text that is too long or has control characters.
 
     :param text: operator's words.
     :param what: whose text it is, for the error.
+    :param max_chars: longest text that is let pass [characters].
     :raises ValueError: with the reason.
     """
-    if len(text) > MAX_TEXT_CHARS:
+    if len(text) > max_chars:
         raise ValueError(
-            f'{what} has {len(text)} characters, at most {MAX_TEXT_CHARS} are allowed; shorten it'
+            f'{what} has {len(text)} characters, at most {max_chars} are allowed; shorten it'
         )
     bad = next((c for c in text if unicodedata.category(c) == 'Cc'), None)
     if bad is not None:

@@ -11,7 +11,7 @@ from ..model.config import ProcessorConfig
 from ..model.processor import num_audio_tokens, UnitProcessor
 from ..model.prompts import Protocol
 from ..policy.highlights import Highlight, HighlightState, HighlightTracker
-from ..policy.instructions import check_text, Instruction, InstructionKind
+from ..policy.instructions import check_text, Instruction, InstructionKind, MAX_TEXT_CHARS
 from ..policy.triggers import PRESETS, Trigger, TriggerConfig
 from ..units.unit import MultimodalUnit
 from .dialogue import Dialogue
@@ -38,6 +38,7 @@ class SessionConfig:
     :param max_instructions: standing instructions at one time.
     :param share_stream: alerts watch one shared stream, at the cost of one token a unit each;
         False: each alert has a stream of its own, as published, at the cost of a cache and a step.
+    :param max_question_chars: longest typed question [characters]; benchmarks ask longer ones.
     """
 
     window: WindowConfig = field(default_factory=WindowConfig)
@@ -45,6 +46,7 @@ class SessionConfig:
     max_segments: int = 4
     max_instructions: int = 8
     share_stream: bool = True
+    max_question_chars: int = MAX_TEXT_CHARS
 
 
 class StreamLostError(RuntimeError):
@@ -181,7 +183,7 @@ class StreamSession:
         """
         if not question.strip():
             raise ValueError('the question is empty')
-        check_text(question, what='the question')
+        check_text(question, what='the question', max_chars=self.config.max_question_chars)
         self._dialogue.check_question(question)
         question_id = f'question-{next(self._question_ids)}'
         self._questions.append(_Question(question_id, question))

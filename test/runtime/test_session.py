@@ -364,3 +364,13 @@ def test_what_was_said_before_the_window_comes_back_with_a_question(
     session.ask('what happened to the cup?')
     session.step(make_unit(0))
     assert 'the red cup falls' not in protocol.decode(engine.ids)
+
+
+def test_a_longer_question_may_be_let_pass(engine, roma, protocol, session_config):
+    question = 'what ' * 120
+    shy = StreamSession(engine, roma.processor, protocol, config=session_config(speak=False))
+    with pytest.raises(ValueError, match='at most 500 are allowed'):
+        shy.ask(question)
+    config = session_config(speak=False, max_question_chars=1000, text_tokens=1024)
+    bold = StreamSession(engine, roma.processor, protocol, config=config)
+    assert bold.ask(question)
