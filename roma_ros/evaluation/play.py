@@ -9,6 +9,15 @@ from ..policy.instructions import Instruction, InstructionKind
 from ..runtime.session import LISTEN_ID, StreamSession
 from ..units.unit import MultimodalUnit
 
+#: Kinds of instruction by the words of the results.
+KINDS = {
+    'narration': InstructionKind.NARRATION,
+    'alert': InstructionKind.ALERT,
+    'answer': InstructionKind.ANSWER,
+}
+#: The stream's own speak probability: when to narrate, or when to answer what was said aloud.
+MAIN = 'main'
+
 
 @dataclass(frozen=True, kw_only=True)
 class TypedQuestion:
@@ -69,10 +78,6 @@ class Playback:
         name = self.questions[question]
         said = [u.text for u in self.utterances if u.instruction_id == name]
         return ' '.join(said).strip() if said else None
-
-
-#: The stream's own speak probability: when to narrate, or when to answer what was said aloud.
-MAIN = 'main'
 
 
 def play(

@@ -20,17 +20,11 @@ from ...runtime.factory import load_runtime, Runtime
 from ...runtime.session import SessionConfig, StreamSession
 from ...training.tabletop.labels import Split, TabletopStream
 from ...units.unit import MultimodalUnit
-from ..play import MAIN, play, Playback, TypedQuestion
+from ..play import KINDS, MAIN, play, Playback, TypedQuestion
 from ..runner import Line
 
 #: Triggers by the words of the results.
 Triggers = dict[str, TriggerConfig]
-#: Kinds of instruction by the words of the results.
-KINDS = {
-    'narration': InstructionKind.NARRATION,
-    'alert': InstructionKind.ALERT,
-    'answer': InstructionKind.ANSWER,
-}
 _NARRATION_ID = 'narration'
 
 

@@ -3,13 +3,13 @@ from math import ceil
 import pytest
 
 from roma_ros.evaluation.benchmarks.tabletop import (
-    KINDS,
     plain_words,
     preset_triggers,
     TabletopSample,
     TabletopWorker,
     with_triggers,
 )
+from roma_ros.evaluation.play import KINDS
 from roma_ros.policy.triggers import PRESETS, TriggerConfig
 
 

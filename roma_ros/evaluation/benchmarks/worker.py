@@ -1,0 +1,178 @@
+"""A benchmark's sample played live: one line of what came of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from math import ceil
+
+import numpy as np
+import numpy.typing as npt
+
+from ...policy.instructions import Instruction, InstructionKind
+from ...policy.triggers import PRESETS, TriggerConfig
+from ...runtime.factory import load_runtime, Runtime
+from ...runtime.session import SessionConfig, StreamSession
+from ...runtime.transcript import WindowConfig
+from ..play import KINDS, MAIN, play, Playback, StandingAlert, TypedQuestion
+from ..runner import Line
+from .benchmark import StreamSample
+from .sample_units import duration_s, sample_units, Voice
+
+#: Id of the alert of that place in the sample, and of the narration.
+ALERT_ID = 'alert-{}'
+NARRATION_ID = 'narration'
+# A question with its options; the tokens that are remembered are the limit then.
+_MAX_QUESTION_CHARS = 20_000
+
+
+@lru_cache(maxsize=8)
+def speak(text: str) -> npt.NDArray[np.float32]:
+    """
+    Say a sentence in the first voice of the tabletop's test split.
+
+    :return: float32, mono, 16 kHz.
+    """
+    from ...training.tabletop.voices import speak as say, VOICES
+
+    return say(text, voice=VOICES['test'][0]).samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class Playing:
+    """
+    How samples are played.
+
+    :param triggers: when to speak, by the words of the results; what is not there: the presets.
+    :param window_s: most seconds of a stream that are remembered.
+    :param share_stream: alerts watch one stream; False: each has its own, as published.
+    :param text_tokens: most tokens of what was said that are remembered.
+    """
+
+    triggers: Mapping[str, TriggerConfig] = field(default_factory=dict)
+    window_s: int = 1200
+    share_stream: bool = True
+    text_tokens: int = 2048
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkJob:
+    """
+    What a worker is made of, in any process.
+
+    :param model: folder of the checkpoint.
+    :param device: where it runs.
+    :param threads: CPU threads of the network.
+    :param playing: how samples are played.
+    """
+
+    model: str
+    device: str = 'auto'
+    threads: int = 0
+    playing: Playing = field(default_factory=Playing)
+
+    def __call__(self) -> 'BenchmarkWorker':
+        """Load the model and return the worker."""
+        runtime = load_runtime(self.model, device=self.device, threads=self.threads)
+        return BenchmarkWorker(runtime=runtime, playing=self.playing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkWorker:
+    """
+    Plays samples.
+
+    :param runtime: the model.
+    :param playing: how.
+    :param voice: says what is spoken.
+    """
+
+    runtime: Runtime
+    playing: Playing
+    voice: Voice = speak
+
+    def __call__(self, sample: StreamSample) -> Line:
+        """Play one sample and return its line."""
+        played = play(
+            self._session(sample),
+            sample_units(sample, self.voice),
+            questions=[TypedQuestion(text=q.text, time_s=q.time_s) for q in sample.questions],
+            alerts=[
+                StandingAlert(instruction=alert, time_s=said.time_s)
+                for alert, said in zip(_alerts(sample), sample.alerts, strict=True)
+            ],
+        )
+        return _line(sample, played)
+
+    def _session(self, sample: StreamSample) -> StreamSession:
+        playing = self.playing
+        seconds = sum(end - start for start, end in sample.parts) or duration_s(sample.media)
+        longest = ceil(seconds + sample.tail_s) + 60  # what is spoken may go on behind the end
+        config = SessionConfig(
+            window=WindowConfig(
+                window_s=max(1, min(longest, playing.window_s)), text_tokens=playing.text_tokens
+            ),
+            triggers={kind: playing.triggers.get(k, PRESETS[kind]) for k, kind in KINDS.items()},
+            max_instructions=max(8, len(sample.alerts) + 1),
+            share_stream=playing.share_stream,
+            max_question_chars=_MAX_QUESTION_CHARS,
+        )
+        narration = Instruction(id=NARRATION_ID, kind=InstructionKind.NARRATION)
+        return StreamSession(
+            self.runtime.engine,
+            self.runtime.processor,
+            self.runtime.protocol,
+            instructions=[narration] if sample.narrate else [],
+            config=config,
+        )
+
+
+def _alerts(sample: StreamSample) -> list[Instruction]:
+    return [
+        Instruction(id=ALERT_ID.format(i), kind=InstructionKind.ALERT, text=said.text)
+        for i, said in enumerate(sample.alerts)
+    ]
+
+
+def _line(sample: StreamSample, played: Playback) -> Line:
+    return {
+        'id': sample.id,
+        'truth': sample.truth,
+        'seconds': played.num_units,
+        'probabilities': {
+            name: [round(p, 5) for p in values] for name, values in played.probabilities.items()
+        },
+        'fired_s': played.fired,
+        'answers': [
+            played.answer(i) if i < len(played.questions) else None
+            for i in range(len(sample.questions))
+        ],
+        'utterances': [
+            {
+                'time_s': u.time_s,
+                'id': u.instruction_id,
+                'kind': u.kind.name.lower(),
+                'text': u.text.strip(),
+                'probability': round(u.probability, 5),
+            }
+            for u in played.utterances
+        ],
+        'compute_s': round(played.compute_s, 3),
+    }
+
+
+def alert_scores(line: Line, place: int = 0) -> list[float]:
+    """Return an alert's probability of each second; 0 before it stood."""
+    scores = line['probabilities'].get(ALERT_ID.format(place), [])
+    return [0.0 if score is None or score != score else score for score in scores]
+
+
+def narrations(line: Line) -> list[tuple[float, str]]:
+    """Return when something was narrated, and its words."""
+    said = [u for u in line['utterances'] if u['id'] == NARRATION_ID]
+    return [(u['time_s'], u['text']) for u in said]
+
+
+def spoken_reply(line: Line, after_s: float) -> str | None:
+    """Return what the stream itself said first from a time on; None: nothing."""
+    said = [u for u in line['utterances'] if u['id'] == MAIN and u['time_s'] >= after_s]
+    return said[0]['text'] if said else None
