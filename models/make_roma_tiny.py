@@ -34,6 +34,7 @@ from roma_ros.model.processor import UnitProcessor
 from roma_ros.model.prompts import instruction_text, Protocol, SYSTEM_PROMPT
 from roma_ros.model.thinker import RomaModel
 from roma_ros.policy.instructions import InstructionKind
+from roma_ros.training.tabletop.language import NUMBERS, PLACES, WORDS
 from roma_ros.units.unit import MultimodalUnit, UNIT_NS
 
 SEED = 20_601_010
@@ -191,6 +192,8 @@ def sentences() -> Iterator[str]:
             yield text
     for _ in range(20):
         yield from (f' {word}' for word in _COMMON.split())
+        for word in (*WORDS, *NUMBERS, *PLACES):
+            yield from (word, f' {word}')
         yield SYSTEM_PROMPT
         for kind in InstructionKind:
             yield instruction_text(kind, 'the light')

@@ -82,6 +82,10 @@ def attend_blocks(
     :return: ``[B, T, H, D]``.
     """
     assert attention_mask is not None
+    if torch.is_autocast_enabled(query.device.type):
+        # The rotary angles are float32, and so are queries and keys after them.
+        dtype = torch.get_autocast_dtype(query.device.type)
+        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     batch, heads, length, width = query.shape
     kv_heads = key.shape[1]
     groups = heads // kv_heads

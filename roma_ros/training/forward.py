@@ -38,42 +38,49 @@ def encode_audio(model: RomaModel, batch: Batch) -> torch.Tensor:
         ).last_hidden_state
 
 
-def embed_batch(model: RomaModel, batch: Batch, *, train_towers: bool = True) -> torch.Tensor:
+def embed_batch(
+    model: RomaModel, batch: Batch, video: torch.Tensor, audio: torch.Tensor
+) -> torch.Tensor:
     """
     Embed all tokens.
 
-    :param train_towers: let gradients into the towers.
+    :param video: of :func:`encode_video`.
+    :param audio: of :func:`encode_audio`.
     :return: ``[B, T, C]``.
     """
     embeddings = model.embed_tokens(batch.token_ids)
     flat = embeddings.flatten(0, 1)
-    with torch.set_grad_enabled(train_towers and torch.is_grad_enabled()):
-        video, audio = encode_video(model, batch), encode_audio(model, batch)
     for rows, content in ((batch.video_rows, video), (batch.audio_rows, audio)):
         flat = flat.index_copy(0, rows.to(flat.device), content.to(flat.dtype))
     return flat.view_as(embeddings)
 
 
-def forward_batch(model: RomaModel, batch: Batch, *, train_towers: bool = True) -> BatchOutput:
+def decode_batch(
+    model: RomaModel, batch: Batch, video: torch.Tensor, audio: torch.Tensor
+) -> BatchOutput:
     """
-    Run the network over a batch.
+    Run the decoder over a batch.
 
-    :param train_towers: let gradients into the towers; False: they are frozen, as published.
+    :param video: of :func:`encode_video`.
+    :param audio: of :func:`encode_audio`.
     :return: logits at the rows that have targets.
     """
-    embeddings = embed_batch(model, batch, train_towers=train_towers)
-    device = embeddings.device
-    dtype = embeddings.dtype
+    embeddings = embed_batch(model, batch, video, audio)
+    device, dtype = embeddings.device, embeddings.dtype
     if torch.is_autocast_enabled(device.type):
         dtype = torch.get_autocast_dtype(device.type)
-    mask = additive_mask(batch.mask.to(device), dtype)
     with fast_attention(model):
         output = model.forward_decoder(
             embeddings,
             batch.position_ids.to(device),
-            mask=mask,
+            mask=additive_mask(batch.mask.to(device), dtype),
             num_anchors=batch.token_ids.shape[1],
         )
     lm_hidden = output.last_hidden.flatten(0, 1)[batch.lm_rows.to(device)]
     states = output.anchor_states.flatten(1, 2)[:, batch.speak_rows.to(device)]
     return BatchOutput(model.lm_logits(lm_hidden).float(), model.speak_logits(states))
+
+
+def forward_batch(model: RomaModel, batch: Batch) -> BatchOutput:
+    """Run the whole network over a batch."""
+    return decode_batch(model, batch, encode_video(model, batch), encode_audio(model, batch))

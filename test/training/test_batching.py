@@ -11,7 +11,12 @@ from roma_ros.runtime.engine import StepOutput
 from roma_ros.runtime.session import SessionConfig, StreamSession
 from roma_ros.runtime.torch_engine import TorchEngine
 from roma_ros.training.batching import collate, make_sample
-from roma_ros.training.forward import embed_batch, forward_batch
+from roma_ros.training.forward import (
+    embed_batch,
+    encode_audio,
+    encode_video,
+    forward_batch,
+)
 from roma_ros.training.supervision import supervise_tabletop, Supervision, Turn
 from roma_ros.training.tabletop.labels import Event, Question
 
@@ -125,7 +130,9 @@ def test_towers_over_all_units_equal_unit_by_unit(small_roma, protocol, make_str
     features = [processor(stream.unit(i)) for i in range(5)]
     sample = make_sample(features, Supervision(5, labels=(False,) * 5), protocol)
 
-    embeddings = embed_batch(small_roma, collate([sample], protocol))[0]
+    batch = collate([sample], protocol)
+    video, audio = encode_video(small_roma, batch), encode_audio(small_roma, batch)
+    embeddings = embed_batch(small_roma, batch, video, audio)[0]
 
     begin = len(protocol.stream_begin)
     for unit, unit_features in enumerate(features):

@@ -1,0 +1,158 @@
+"""
+What is learned in which order: a run's plan, read from one YAML file.
+
+Towers first, where a network starts from nothing; then the two stages as published (paper
+§3.2.2): the streaming format, with the language loss on answers alone; then when to speak.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+Objective = Literal['towers', 'answers', 'speak']
+Part = Literal['all', 'decoder', 'head']
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """
+    One stretch of training, with one optimizer and one learning rate schedule.
+
+    :param name: in logs and checkpoints.
+    :param objective: ``towers``: exact labels of each token; ``answers``: stage 1, language loss
+        on what is said, without alerts; ``speak``: stage 2, when to speak, and what to say.
+    :param steps: optimizer steps.
+    :param streams: streams in a batch, in each process.
+    :param duration_s: length of the streams [s].
+    :param learning_rate: highest.
+    :param final_learning_rate: at the end of the cosine.
+    :param warmup_steps: steps until the highest.
+    :param language_weight: of the language loss; λ of stage 2 (the paper does not tell it).
+    :param positive_weight: w_pos of stage 2 (paper §5.1).
+    :param tower_weight: of the towers' exact labels beside the stage's own loss; 0: none.
+    :param train: ``all``; ``decoder``: all but the towers, as published; ``head``: the speak head
+        alone.
+    :param accumulate: batches in one optimizer step.
+    :raises ValueError: when a value is out of its range.
+    """
+
+    name: str
+    objective: Objective
+    steps: int
+    streams: int
+    duration_s: int
+    learning_rate: float
+    final_learning_rate: float = 0.0
+    warmup_steps: int = 0
+    language_weight: float = 1.0
+    positive_weight: float = 3.0
+    tower_weight: float = 0.0
+    train: Part = 'all'
+    accumulate: int = 1
+
+    def __post_init__(self) -> None:
+        for field, allowed in (
+            ('objective', ('towers', 'answers', 'speak')),
+            ('train', ('all', 'decoder', 'head')),
+        ):
+            if getattr(self, field) not in allowed:
+                raise ValueError(
+                    f'{field} of phase {self.name!r} is {getattr(self, field)!r}, expected one '
+                    f'of {", ".join(allowed)}'
+                )
+        for field in ('steps', 'streams', 'duration_s', 'accumulate'):
+            if getattr(self, field) < 1:
+                raise ValueError(
+                    f'{field} of phase {self.name!r} is {getattr(self, field)}, expected 1 or more'
+                )
+        if not 0.0 <= self.final_learning_rate <= self.learning_rate:
+            raise ValueError(
+                f'learning rates of phase {self.name!r} are {self.learning_rate} down to '
+                f'{self.final_learning_rate}; expected positive ones that fall'
+            )
+
+    def rate_at(self, step: int) -> float:
+        """Return the learning rate of a step: a linear rise, then a cosine."""
+        if step < self.warmup_steps:
+            return self.learning_rate * (step + 1) / self.warmup_steps
+        progress = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        height = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        low = self.final_learning_rate
+        return low + (self.learning_rate - low) * height
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """
+    A whole run.
+
+    :param model: the checkpoint to start from.
+    :param fresh: draw new weights for it by the seed, instead of reading them.
+    :param phases: what is learned, in order.
+    :param seed: of the streams and of new weights.
+    :param learn_narration: narrated words are targets, too; see ``supervise_tabletop``.
+    :param precision: ``no`` or ``bf16``: products in bfloat16, weights in float32.
+    :param workers: processes that make streams; 0: the trainer itself.
+    :param clip_norm: largest norm of the gradient.
+    :param weight_decay: of AdamW, on matrices alone.
+    :param validate_every: steps between validations; also at the end of each phase.
+    :param validation_streams: streams of the validation split, the same each time.
+    :param checkpoint_every: steps between checkpoints; also at the end of each phase.
+    """
+
+    model: str
+    phases: tuple[Phase, ...]
+    fresh: bool = False
+    seed: int = 0
+    learn_narration: bool = True
+    precision: Literal['no', 'bf16'] = 'no'
+    workers: int = 1
+    clip_norm: float = 1.0
+    weight_decay: float = 0.01
+    validate_every: int = 500
+    validation_streams: int = 64
+    checkpoint_every: int = 500
+
+    def __post_init__(self) -> None:
+        if not self.phases:
+            raise ValueError('there is no phase: list at least one under phases')
+        names = [phase.name for phase in self.phases]
+        if len(set(names)) < len(names):
+            raise ValueError(f'phases must have different names, got {", ".join(names)}')
+        if self.precision not in ('no', 'bf16'):
+            raise ValueError(f'precision is {self.precision!r}, expected no or bf16')
+
+
+def read_train_config(path: str | Path) -> TrainConfig:
+    """
+    Read a run's plan.
+
+    :param path: a YAML file whose keys are the fields of :class:`TrainConfig`.
+    :return: the plan.
+    :raises ValueError: when a key is not known or missing, or a value is wrong.
+    """
+    values = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+    if not isinstance(values, dict):
+        raise ValueError(f'expected keys and values, found {type(values).__name__}: {path}')
+    try:
+        phases = tuple(_make(Phase, p, 'a phase') for p in values.pop('phases', None) or ())
+        return _make(TrainConfig, {**values, 'phases': phases}, 'the run')
+    except ValueError as error:
+        raise ValueError(f'{error}: {path}') from error
+
+
+def _make(cls: Any, values: Mapping[str, Any], what: str) -> Any:
+    known = {f.name for f in fields(cls)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(
+            f'{what} has no {", ".join(unknown)}; there are: {", ".join(sorted(known))}'
+        )
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise ValueError(f'{what}: {error}') from error

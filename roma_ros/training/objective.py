@@ -1,0 +1,106 @@
+"""From a batch to the loss of a phase."""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from ..model.thinker import RomaModel
+from .curriculum import Phase
+from .data import TrainingBatch
+from .forward import BatchOutput, decode_batch, encode_audio, encode_video
+from .losses import language_loss, speak_loss
+from .towers import tower_loss, TowerLogits, TowerProbes
+
+
+class Outcome(NamedTuple):
+    """
+    What one batch gave.
+
+    ``losses`` holds each part by name, unweighted; ``loss`` is what is made small. The logits are
+    there for the metrics; None where the phase has none.
+    """
+
+    loss: torch.Tensor
+    losses: dict[str, torch.Tensor]
+    output: BatchOutput | None
+    towers: TowerLogits | None
+
+
+class Objective(nn.Module):
+    """
+    A network with the probes that teach its towers; its forward is a phase's loss.
+
+    :param model: the network.
+    """
+
+    def __init__(self, model: RomaModel) -> None:
+        super().__init__()
+        self.model = model
+        self.probes = TowerProbes(model.config.thinker.text_config.hidden_size)
+
+    def forward(self, item: TrainingBatch, phase: Phase) -> Outcome:
+        """Return the loss of a batch, and its parts."""
+        device = self.model.device
+        train_towers = phase.train == 'all'
+        with torch.set_grad_enabled(train_towers and torch.is_grad_enabled()):
+            video = encode_video(self.model, item.batch)
+            audio = encode_audio(self.model, item.batch)
+        losses: dict[str, torch.Tensor] = {}
+        logits, output = None, None
+        total = torch.zeros((), device=device)
+        if phase.objective == 'towers' or phase.tower_weight:
+            targets = item.towers.to(device)
+            logits = self.probes(
+                video.unflatten(0, (len(targets.counts), -1)),
+                audio.unflatten(0, (len(targets.counts), -1)),
+            )
+            parts = tower_loss(logits, targets)
+            losses |= parts
+            weight = 1.0 if phase.objective == 'towers' else phase.tower_weight
+            total = total + weight * torch.stack(list(parts.values())).sum()
+        if phase.objective != 'towers':
+            output = decode_batch(self.model, item.batch, video, audio)
+            losses['words_said'] = language_loss(
+                output.lm_logits, item.batch.lm_targets.to(device)
+            )
+            total = total + phase.language_weight * losses['words_said']
+        if phase.objective == 'speak':
+            assert output is not None
+            losses['when'] = speak_loss(
+                output.speak_logits,
+                item.batch.speak_labels.to(device),
+                positive_weight=phase.positive_weight,
+            )
+            total = total + losses['when']
+        return Outcome(total, losses, output, logits)
+
+
+def trained_parameters(objective: Objective, phase: Phase) -> dict[str, nn.Parameter]:
+    """
+    Choose what a phase trains, and let nothing else want gradients.
+
+    :param objective: the network with its probes.
+    :param phase: what it trains.
+    :return: parameters by name.
+    """
+    towers = ('model.thinker.model.visual.', 'model.thinker.model.audio_tower.')
+    uses_probes = phase.objective == 'towers' or phase.tower_weight > 0
+    chosen = {}
+    for name, parameter in objective.named_parameters():
+        if name.startswith('probes.'):
+            wanted = uses_probes and phase.train == 'all'
+        elif phase.train == 'head':
+            wanted = name.startswith('model.speak_head.')
+        elif phase.objective == 'towers':
+            wanted = name.startswith(towers)
+        elif name.startswith('model.speak_head.'):
+            wanted = phase.objective == 'speak'
+        else:
+            wanted = phase.train == 'all' or not name.startswith(towers)
+        # An embedding of its own, which no unit uses: each unit is wrapped in text tokens.
+        wanted = wanted and not name.endswith('audio_bos_eos_token.weight')
+        parameter.requires_grad_(wanted)
+        if wanted:
+            chosen[name] = parameter
+    return chosen

@@ -1,0 +1,227 @@
+"""The training loop: phases, steps, validation, checkpoints; on one machine or many."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+import json
+import logging
+from pathlib import Path
+import time
+from typing import Any
+
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, set_seed
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from ..model.checkpoint import load_roma, LoadedRoma, save_roma
+from ..model.prompts import Protocol
+from ..model.store import find_checkpoint
+from .checkpoints import (
+    last_checkpoint,
+    load_optimizer,
+    load_weights,
+    Progress,
+    read_progress,
+    save_checkpoint,
+)
+from .curriculum import Phase, TrainConfig
+from .data import make_loader, StreamMaker, TrainingBatch
+from .initial import draw_weights
+from .objective import Objective, trained_parameters
+from .validation import validate
+
+_LOG = logging.getLogger(__name__)
+#: Seeds of one phase's streams begin this far from the next one's.
+_PHASE_SEEDS = 10_000_000
+#: Streams of a validation batch.
+_VALIDATION_BATCH = 8
+#: AdamW's second decay: 0.999 forgets too slowly for runs of a few thousand steps.
+_BETAS = (0.9, 0.98)
+
+
+class Trainer:
+    """
+    Runs a plan.
+
+    :param config: the plan.
+    :param folder: of the run: checkpoints, curves, ``log.jsonl`` and, at the end, ``model``.
+    :param report: takes one line of progress.
+    """
+
+    def __init__(
+        self, config: TrainConfig, folder: Path, *, report: Callable[[str], None] = _LOG.info
+    ) -> None:
+        self.config = config
+        self.folder = folder
+        self._report = report
+        self._accelerator = Accelerator(
+            mixed_precision=config.precision,
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        )
+        set_seed(config.seed)
+        self._loaded: LoadedRoma = load_roma(find_checkpoint(config.model), init_speak_head=True)
+        if config.fresh:
+            draw_weights(self._loaded.model, seed=config.seed)
+        self._protocol = Protocol(self._loaded.tokenizer)
+        self.objective = Objective(self._loaded.model).to(self._accelerator.device)
+        self._total_steps = self._streams = 0
+        self._writer: SummaryWriter | None = None
+
+    def run(self, *, resume: bool = False) -> Path:
+        """
+        Train from the begin, or from the last checkpoint.
+
+        :param resume: go on where the folder's last checkpoint is.
+        :return: the folder of the trained network.
+        :raises ValueError: when there are checkpoints and ``resume`` is not set.
+        """
+        checkpoint = last_checkpoint(self.folder)
+        if checkpoint is not None and not resume:
+            raise ValueError(
+                f'there is {checkpoint.name} already: go on with --resume, or name another '
+                f'folder: {self.folder}'
+            )
+        progress = read_progress(checkpoint) if checkpoint is not None else None
+        names = [phase.name for phase in self.config.phases]
+        first = 0
+        if checkpoint is not None and progress is not None:
+            load_weights(checkpoint, self.objective)
+            first = names.index(progress.phase)
+            self._total_steps, self._streams = progress.total_steps, progress.streams
+        if self._accelerator.is_main_process:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._writer = SummaryWriter(str(self.folder / 'curves'))
+        for index, phase in enumerate(self.config.phases[first:], first):
+            start = progress.step if progress is not None and index == first else 0
+            if start < phase.steps:
+                self._run_phase(index, phase, start, checkpoint if start else None)
+        return self._finish()
+
+    def _run_phase(self, index: int, phase: Phase, start: int, checkpoint: Path | None) -> None:
+        accelerator, config = self._accelerator, self.config
+        trained = trained_parameters(self.objective, phase)
+        optimizer = torch.optim.AdamW(
+            [
+                {'params': [p], 'weight_decay': config.weight_decay if p.ndim > 1 else 0.0}
+                for p in trained.values()
+            ],
+            lr=phase.learning_rate,
+            betas=_BETAS,
+        )
+        if checkpoint is not None:
+            load_optimizer(checkpoint, optimizer, trained)
+        model = accelerator.prepare(self.objective)
+        step, begin, seen = start, time.monotonic(), 0
+        for batches in self._steps(index, phase, start):
+            rate = phase.rate_at(step)
+            for group in optimizer.param_groups:
+                group['lr'] = rate
+            optimizer.zero_grad(set_to_none=True)
+            losses: dict[str, float] = {}
+            for number, batch in enumerate(batches, 1):
+                last = number == len(batches)
+                with _no_sync(accelerator, model, unless=last):
+                    outcome = model(batch, phase)
+                    accelerator.backward(outcome.loss / len(batches))
+                for name, value in outcome.losses.items():
+                    losses[name] = losses.get(name, 0.0) + float(value) / len(batches)
+            norm = accelerator.clip_grad_norm_(list(trained.values()), config.clip_norm)
+            optimizer.step()
+            step += 1
+            self._total_steps += 1
+            seen += phase.streams * phase.accumulate * accelerator.num_processes
+            self._streams += phase.streams * phase.accumulate * accelerator.num_processes
+            if step % 10 == 0 or step == phase.steps:
+                per_s = seen / (time.monotonic() - begin)
+                left_s = (phase.steps - step) / max(1, step - start) * (time.monotonic() - begin)
+                self._log({f'train/{n}': v for n, v in losses.items()} | {'train/rate': rate})
+                self._report(
+                    f'{phase.name} {step}/{phase.steps} '
+                    + ' '.join(f'{n} {v:.3f}' for n, v in losses.items())
+                    + f' norm {float(norm):.2f}, {per_s:.2f} streams/s, {left_s / 60:.0f} min left'
+                )
+            if step % config.validate_every == 0 or step == phase.steps:
+                self._validate(phase, step)
+            if step % config.checkpoint_every == 0 or step == phase.steps:
+                self._save(phase, step, optimizer, trained)
+
+    def _steps(self, index: int, phase: Phase, start: int) -> Iterator[Sequence[TrainingBatch]]:
+        """Yield the batches of each step that is left."""
+        loader = make_loader(
+            self._maker(phase, 'train'),
+            phase,
+            seed=self.config.seed + index * _PHASE_SEEDS,
+            start=start,
+            rank=self._accelerator.process_index,
+            world=self._accelerator.num_processes,
+            workers=self.config.workers,
+        )
+        batches = iter(loader)
+        for _ in range(start, phase.steps):
+            yield [next(batches) for _ in range(phase.accumulate)]
+
+    def _maker(self, phase: Phase, split: Any) -> StreamMaker:
+        return StreamMaker(
+            self._loaded.processor,
+            self._protocol,
+            split=split,
+            objective=phase.objective,
+            duration_s=phase.duration_s,
+            learn_narration=self.config.learn_narration,
+        )
+
+    def _validate(self, phase: Phase, step: int) -> None:
+        if not self._accelerator.is_main_process:
+            return
+        make = self._maker(phase, 'validation')
+        count = self.config.validation_streams
+        seeds = [range(i, min(i + _VALIDATION_BATCH, count)) for i in range(0, count, 8)]
+        self.objective.eval()
+        with self._accelerator.autocast():
+            values = validate(self.objective, map(make, seeds), phase)
+        self.objective.train()
+        self._log({f'validation/{name}': value for name, value in values.items()})
+        self._report(
+            f'{phase.name} {step} validation: '
+            + ' '.join(f'{name} {value:.3f}' for name, value in values.items())
+        )
+
+    def _log(self, values: dict[str, float]) -> None:
+        if self._writer is None:
+            return
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, self._total_steps)
+        with (self.folder / 'log.jsonl').open('a', encoding='utf-8') as log:
+            log.write(json.dumps({'step': self._total_steps, **values}) + '\n')
+
+    def _save(
+        self,
+        phase: Phase,
+        step: int,
+        optimizer: torch.optim.Optimizer,
+        trained: dict[str, torch.nn.Parameter],
+    ) -> None:
+        self._accelerator.wait_for_everyone()
+        if self._accelerator.is_main_process:
+            save_checkpoint(
+                self.folder,
+                Progress(phase.name, step, self._total_steps, self._streams),
+                objective=self.objective,
+                optimizer=optimizer,
+                names=trained,
+                tokenizer=self._loaded.tokenizer,
+            )
+
+    def _finish(self) -> Path:
+        target = self.folder / 'model'
+        if self._accelerator.is_main_process:
+            save_roma(self.objective.model, target, tokenizer=self._loaded.tokenizer)
+            assert self._writer is not None
+            self._writer.close()
+        self._accelerator.wait_for_everyone()
+        return target
+
+
+def _no_sync(accelerator: Accelerator, model: torch.nn.Module, *, unless: bool) -> Any:
+    """Leave the exchange of gradients to a step's last batch."""
+    return nullcontext() if unless else accelerator.no_sync(model)
