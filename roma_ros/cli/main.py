@@ -19,6 +19,7 @@ _VERBS = {
     'demo': 'play a recording through the node; leave a record, a summary and a report',
     'fetch': 'download a checkpoint, verified',
     'eval': 'judge a model on benchmarks',
+    'calibrate': 'choose thresholds from labelled recordings, by false alerts per hour',
     'bench': 'measure what a stream costs on this machine',
     'info': 'show what the package and a model are made of',
     'doctor': 'check what is installed and say what to do about the rest',
@@ -28,7 +29,7 @@ _HELP = f"""roma {__version__}: one network that watches, listens and decides wh
 
 usage: roma VERB [options]
 
-{chr(10).join(f'  {verb:<8}{what}' for verb, what in _VERBS.items())}
+{chr(10).join(f'  {verb:<10}{what}' for verb, what in _VERBS.items())}
 
   roma VERB --help    the options of a verb
   roma --version      the version

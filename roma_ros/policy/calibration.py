@@ -132,9 +132,11 @@ def calibrate(
     """
     Choose the threshold of one kind of instruction.
 
-    Of all thresholds whose false rate on the data is at most the target the one with the most hits
-    is taken, of equals the one with the fewest false, of these the middle one. What is false and
-    what is a hit is as in :func:`~roma_ros.evaluation.metrics.experience.match_alerts`.
+    Thresholds are allowed whose false rate on the data is surely at most the target: the 95 %
+    upper limit of the rate (Poisson), or, where the data are too short for that, the rate
+    itself. Of these the one with the most hits is taken, of equals the one with the fewest false,
+    of these the one in the middle (of logits). What is false and what is a hit is as in
+    :func:`~roma_ros.evaluation.metrics.experience.match_alerts`.
 
     Cross-validation: recordings are the folds, or, where there are fewer than ``num_folds``,
     equal stretches of each; each fold is judged by the threshold chosen without it. Trap:
@@ -245,24 +247,40 @@ class _Counts:
     def choose(self, folds: npt.NDArray[np.bool_], target: float) -> tuple[int, bool]:
         """Return the best threshold's place on some folds, and whether it reaches the target."""
         false, hits = self.false[:, folds].sum(1), self.hits[:, folds].sum(1)
-        allowed = false <= target * self.hours[folds].sum()
+        most = target * float(self.hours[folds].sum())
+        allowed = false <= _surely_at_most(most)
+        if not allowed.any():
+            allowed = false <= most
         if not allowed.any():
             return int(np.flatnonzero(false == false.min())[-1]), False
         best = allowed & (hits == hits[allowed].max())
         best &= false == false[best].min()
         places = np.flatnonzero(best)
-        return int(places[len(places) // 2]), True
+        logits = np.log(self.thresholds[places] / (1 - self.thresholds[places]))
+        middle = (logits[0] + logits[-1]) / 2
+        return int(places[np.argmin(np.abs(logits - middle))]), True
+
+
+def _surely_at_most(limit: float) -> int:
+    """Return the most events whose 95 % upper limit is below a limit; -1: not even none."""
+    low, high = -1, math.ceil(limit)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if poisson_high(middle) <= limit else (low, middle - 1)
+    return low
 
 
 def _candidates(scored: Sequence[ScoredInstruction], preset: float) -> _FloatArray:
-    """Return thresholds between the probabilities that there are, denser among the high ones."""
+    """Return thresholds between the probabilities that there are, and some in wide gaps."""
     given = np.concatenate([item.arrays()[1] for item in scored])
     given = np.unique(given[~np.isnan(given)])
-    tail = 1 - np.geomspace(1, 0.5 / len(given), _NUM_CANDIDATES // 2)
-    shares = np.concatenate([np.linspace(0, 1, _NUM_CANDIDATES // 2), tail])
+    # Denser among the high ones: moments to speak are rare.
+    tail = 1 - np.geomspace(1, 0.5 / len(given), _NUM_CANDIDATES // 3)
+    shares = np.concatenate([np.linspace(0, 1, _NUM_CANDIDATES // 3), tail])
     places = np.unique(np.round(shares * (len(given) - 1)).astype(int))
     low, high = given[places], given[np.minimum(places + 1, len(given) - 1)]
-    levels = np.concatenate([(low + high) / 2, [preset, HIGHEST]])
+    gaps = 1 / (1 + np.exp(-np.linspace(-7, 7, _NUM_CANDIDATES // 3)))
+    levels = np.concatenate([(low + high) / 2, gaps, [preset, HIGHEST]])
     return np.unique(np.round(np.clip(levels, LOWEST, HIGHEST), 4))
 
 

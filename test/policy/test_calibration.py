@@ -70,11 +70,32 @@ def test_a_short_recording_promises_nothing_however_good_it_is():
     assert result.needed_hours == pytest.approx(3.0, rel=0.01)
 
 
+@pytest.mark.parametrize('seed', range(6))
+def test_the_promise_is_kept_on_fresh_data_of_the_same_kind(seed):
+    """Chosen at the upper limit and not at the rate itself, which would be a coin toss."""
+    result = calibrate([scored(2.5, noise=2.4, seed=seed)], trigger=TRIGGER, false_per_hour=12.0)
+    fresh = scored(5.0, noise=2.4, seed=100 + seed)
+    if result.verdict is Verdict.PROMISED:
+        assert false_ones(fresh, result.trigger) / 5.0 <= 12.0
+    else:
+        assert result.verdict is Verdict.LIKELY
+        assert result.held_out_per_hour <= 12.0 < result.held_out_per_hour_high
+        assert result.needed_hours > 2.5
+
+
 def test_enough_hours_but_not_enough_to_be_sure():
-    result = calibrate([scored(2.5, noise=2.6)], trigger=TRIGGER, false_per_hour=6.0)
-    assert result.held_out_per_hour <= 6.0 < result.held_out_per_hour_high
+    """Two false alerts that no threshold avoids, in an hour that allows four."""
+    item = scored(1.0, windows_per_hour=10, noise=0.3)
+    probabilities = np.array(item.probabilities)
+    for second in (1000, 2000):
+        assert not any(s <= second <= e + 2 for s, e in item.windows)
+        probabilities[second : second + 3] = 0.99999
+    item = replace(item, probabilities=probabilities)
+    result = calibrate([item], trigger=TRIGGER, false_per_hour=4.0)
+    assert result.held_out_false == 2
     assert result.verdict is Verdict.LIKELY
-    assert result.needed_hours is None or result.needed_hours > 2.5
+    assert result.held_out_per_hour_high == pytest.approx(6.296, rel=1e-3)
+    assert 2.0 < result.needed_hours < 10.0
 
 
 def test_a_rate_that_no_threshold_keeps_is_out_of_reach():
