@@ -246,7 +246,10 @@ class _Counts:
 
     def choose(self, folds: npt.NDArray[np.bool_], target: float) -> tuple[int, bool]:
         """Return the best threshold's place on some folds, and whether it reaches the target."""
-        false, hits = self.false[:, folds].sum(1), self.hits[:, folds].sum(1)
+        hits = self.hits[:, folds].sum(1)
+        # No lower threshold counts as better than a higher one: where everything is above it, the
+        # trigger fires once and never rests, which looks like silence.
+        false = np.maximum.accumulate(self.false[::-1, folds].sum(1))[::-1]
         most = target * float(self.hours[folds].sum())
         allowed = false <= _surely_at_most(most)
         if not allowed.any():

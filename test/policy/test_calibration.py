@@ -98,6 +98,15 @@ def test_enough_hours_but_not_enough_to_be_sure():
     assert 2.0 < result.needed_hours < 10.0
 
 
+def test_a_trigger_that_never_rests_is_not_taken_for_a_quiet_one():
+    """Below all probabilities it fires once; above the middle ones it fires at each bump."""
+    probabilities = np.tile([0.3, 0.3, 0.3, 0.7, 0.7, 0.7], 600)
+    item = scored(1.0, windows_per_hour=0, probabilities=probabilities)
+    result = calibrate([item], trigger=TRIGGER, false_per_hour=10.0)
+    assert result.trigger.threshold > 0.7
+    assert result.held_out_false == 0
+
+
 def test_a_rate_that_no_threshold_keeps_is_out_of_reach():
     probabilities = np.tile([0.0, 0.0, 0.0, 1.0, 1.0], 720)
     item = scored(1.0, windows_per_hour=0, probabilities=probabilities)
