@@ -6,6 +6,7 @@ Judge a model.
     roma eval --list
     roma eval tabletop --split test --calibrate-on validation --json tabletop.json
     roma eval qvhighlights --data /data/qvhighlights --model /path/to/checkpoint
+    roma eval all --data /data --json results.json
 """
 
 import argparse
@@ -27,6 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         goes on where it was.
     """
     options = _parser().parse_args(argv)
+    if options.list:
+        for line in _list():
+            print(line)
+        return 0
     progress = ProgressLine(sys.stderr)
     try:
         return int(options.run(options, progress))
@@ -42,6 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='roma eval', description='Judge a model.')
+    parser.add_argument(
+        '--list', action='store_true', help='show all benchmarks, and where their data come from'
+    )
+    parser.set_defaults(run=lambda options, progress: parser.error('name a benchmark, or --list'))
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument('--json', type=Path, metavar='PATH', help='write the figures there')
     common.add_argument(
@@ -55,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument(
         '--threads', type=int, default=0, help='CPU threads; else all cores but one'
     )
-    names = parser.add_subparsers(required=True, metavar='NAME')
+    names = parser.add_subparsers(metavar='NAME')
 
     tabletop = names.add_parser(
         'tabletop', parents=[common], help="streams of this package's own tabletop world"
@@ -75,7 +84,125 @@ def _parser() -> argparse.ArgumentParser:
     tabletop.add_argument(
         '--calibration-streams', type=int, default=100, help='how many for that; else 100'
     )
+    data = argparse.ArgumentParser(add_help=False)
+    data.add_argument(
+        '--data', type=Path, required=True, metavar='FOLDER', help="the owners' files"
+    )
+    data.add_argument(
+        '--limit', type=_count, metavar='N', help='run the first N samples, to try it out'
+    )
+    data.add_argument(
+        '--window-s',
+        type=_count,
+        default=1200,
+        metavar='S',
+        help='most seconds of a stream that are remembered; else 1200',
+    )
+    data.add_argument(
+        '--own-streams',
+        action='store_true',
+        help='give each alert a stream of its own, as published, instead of one token a second',
+    )
+    from ..evaluation.benchmarks.registry import BENCHMARKS
+
+    for name, benchmark in BENCHMARKS.items():
+        parser_of_it = names.add_parser(name, parents=[common, data], help=benchmark.title)
+        parser_of_it.set_defaults(run=_run_one, name=name)
+    everything = names.add_parser(
+        'all', parents=[common, data], help='all of these whose data are in FOLDER/NAME'
+    )
+    everything.set_defaults(run=_run_all)
     return parser
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'{text} is not a number of at least 1')
+    return value
+
+
+def _list() -> Iterator[str]:
+    from ..evaluation.benchmarks.registry import BENCHMARKS
+
+    yield 'tabletop            streams of this package itself; nothing to get'
+    for name, benchmark in BENCHMARKS.items():
+        yield f'{name:<19} {benchmark.title}: {benchmark.owner}'
+        for line in benchmark.layout.splitlines():
+            yield f'{"":<19} {line}'
+
+
+def _run_one(options: argparse.Namespace, progress: ProgressLine) -> int:
+    figures = _benchmark(options, options.name, options.data, progress)
+    for line in _benchmark_table([figures]):
+        print(line)
+    _write(options.json, figures)
+    return 0
+
+
+def _run_all(options: argparse.Namespace, progress: ProgressLine) -> int:
+    from ..evaluation.benchmarks.benchmark import MissingDataError
+    from ..evaluation.benchmarks.registry import BENCHMARKS
+
+    if not options.data.is_dir():
+        raise ValueError(f'there is no folder {options.data}')
+    results, missing = [], []
+    for name in BENCHMARKS:
+        folder = options.data / name
+        if not folder.is_dir():
+            missing.append(f'{name}: there is no folder {folder}')
+            continue
+        try:
+            results.append(_benchmark(options, name, folder, progress))
+        except MissingDataError as error:
+            missing.append(f'{name}: {error}')
+    for line in _benchmark_table(results):
+        print(line)
+    for reason in missing:
+        print(f'left out: {reason}')
+    _write(options.json, {'results': results, 'left_out': missing})
+    return 0 if results else 1
+
+
+def _benchmark(
+    options: argparse.Namespace, name: str, data: Path, progress: ProgressLine
+) -> dict[str, Any]:
+    from ..evaluation.benchmarks.registry import BENCHMARKS
+    from ..evaluation.benchmarks.run import run_benchmark
+    from ..evaluation.benchmarks.worker import BenchmarkJob, Playing
+
+    model = _model_folder(options.model)
+    playing = Playing(window_s=options.window_s, share_stream=not options.own_streams)
+    figures = run_benchmark(
+        BENCHMARKS[name],
+        BenchmarkJob(
+            model=str(model), device=options.device, threads=options.threads, playing=playing
+        ),
+        data=data,
+        folder=_lines_folder(options, name, model),
+        limit=options.limit,
+        on_line=lambda done, total: progress.show(f'{name}: {done} of {total} samples'),
+    )
+    progress.finish()
+    return figures
+
+
+def _benchmark_table(results: Sequence[dict[str, Any]]) -> Iterator[str]:
+    trained = {True: 'trained on it', False: 'never saw it', None: 'not known whether it saw it'}
+    for result in results:
+        yield (
+            f'{result["title"]}: {result["samples"]} samples, {result["hours"]:g} h; '
+            f'{result["model"]["name"]}, {trained[result["trained_on_it"]]}'
+        )
+        width = max(len(name) for name in result['figures'])
+        for name, value in result['figures'].items():
+            others = ', '.join(
+                f'{p["system"]} {p["value"]:g}{"" if p["comparable"] else " (not comparable)"}'
+                for p in result['published']
+                if p['figure'] == name
+            )
+            shown = '-' if value is None else f'{value:.2f}'
+            yield f'  {name:<{width}} {shown:>8}  {others}'.rstrip()
 
 
 def _run_tabletop(options: argparse.Namespace, progress: ProgressLine) -> int:

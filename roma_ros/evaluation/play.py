@@ -8,15 +8,7 @@ import time
 from ..policy.instructions import Instruction, InstructionKind
 from ..runtime.session import LISTEN_ID, StreamSession
 from ..units.unit import MultimodalUnit
-
-#: Kinds of instruction by the words of the results.
-KINDS = {
-    'narration': InstructionKind.NARRATION,
-    'alert': InstructionKind.ALERT,
-    'answer': InstructionKind.ANSWER,
-}
-#: The stream's own speak probability: when to narrate, or when to answer what was said aloud.
-MAIN = 'main'
+from .words import MAIN
 
 
 @dataclass(frozen=True, kw_only=True)

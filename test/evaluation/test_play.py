@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from roma_ros.evaluation.play import MAIN, play, StandingAlert, TypedQuestion
+from roma_ros.evaluation.play import play, StandingAlert, TypedQuestion
+from roma_ros.evaluation.words import MAIN
 from roma_ros.policy.instructions import Instruction, InstructionKind
 from roma_ros.policy.triggers import TriggerConfig
 from roma_ros.runtime.factory import load_runtime

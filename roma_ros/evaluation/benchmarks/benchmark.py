@@ -1,6 +1,6 @@
 """What a benchmark is: samples read from its owner's files, and figures made of their lines."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 import json
 from pathlib import Path
@@ -85,7 +85,7 @@ class Benchmark(Protocol):
     owner: str
     layout: str
     datasets: tuple[str, ...]
-    triggers: dict[str, TriggerConfig]
+    triggers: Mapping[str, TriggerConfig]
     published: tuple[Published, ...]
 
     def samples(self, folder: Path) -> list[StreamSample]:

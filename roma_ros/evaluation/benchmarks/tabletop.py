@@ -20,8 +20,9 @@ from ...runtime.factory import load_runtime, Runtime
 from ...runtime.session import SessionConfig, StreamSession
 from ...training.tabletop.labels import Split, TabletopStream
 from ...units.unit import MultimodalUnit
-from ..play import KINDS, MAIN, play, Playback, TypedQuestion
+from ..play import play, Playback, TypedQuestion
 from ..runner import Line
+from ..words import KINDS, MAIN
 
 #: Triggers by the words of the results.
 Triggers = dict[str, TriggerConfig]

@@ -8,8 +8,8 @@ import numpy as np
 from ...policy.triggers import PRESETS, Trigger, TriggerConfig
 from ..metrics.experience import match_alerts
 from ..metrics.spans import match_times
-from ..play import KINDS
 from ..runner import Line
+from ..words import KINDS
 from .tabletop import Triggers, with_triggers
 from .tabletop_score import (
     alert_logs,

@@ -1,6 +1,6 @@
 """A benchmark's sample played live: one line of what came of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil
@@ -13,14 +13,14 @@ from ...policy.triggers import PRESETS, TriggerConfig
 from ...runtime.factory import load_runtime, Runtime
 from ...runtime.session import SessionConfig, StreamSession
 from ...runtime.transcript import WindowConfig
-from ..play import KINDS, MAIN, play, Playback, StandingAlert, TypedQuestion
+from ...units.unit import SAMPLE_RATE_HZ
+from ..play import play, Playback, StandingAlert, TypedQuestion
 from ..runner import Line
-from .benchmark import StreamSample
+from ..words import KINDS
+from .benchmark import Part, StreamSample
+from .lines import ALERT_ID, NARRATION_ID
 from .sample_units import duration_s, sample_units, Voice
 
-#: Id of the alert of that place in the sample, and of the narration.
-ALERT_ID = 'alert-{}'
-NARRATION_ID = 'narration'
 # A question with its options; the tokens that are remembered are the limit then.
 _MAX_QUESTION_CHARS = 20_000
 
@@ -101,7 +101,11 @@ class BenchmarkWorker:
                 for alert, said in zip(_alerts(sample), sample.alerts, strict=True)
             ],
         )
-        return _line(sample, played)
+        spoken_s = [
+            (said.time_s, said.time_s + len(self.voice(said.text)) / SAMPLE_RATE_HZ)
+            for said in sample.spoken
+        ]
+        return _line(sample, played, spoken_s)
 
     def _session(self, sample: StreamSample) -> StreamSession:
         playing = self.playing
@@ -133,11 +137,12 @@ def _alerts(sample: StreamSample) -> list[Instruction]:
     ]
 
 
-def _line(sample: StreamSample, played: Playback) -> Line:
+def _line(sample: StreamSample, played: Playback, spoken_s: Sequence[Part]) -> Line:
     return {
         'id': sample.id,
         'truth': sample.truth,
         'seconds': played.num_units,
+        'spoken_s': spoken_s,
         'probabilities': {
             name: [round(p, 5) for p in values] for name, values in played.probabilities.items()
         },
@@ -158,21 +163,3 @@ def _line(sample: StreamSample, played: Playback) -> Line:
         ],
         'compute_s': round(played.compute_s, 3),
     }
-
-
-def alert_scores(line: Line, place: int = 0) -> list[float]:
-    """Return an alert's probability of each second; 0 before it stood."""
-    scores = line['probabilities'].get(ALERT_ID.format(place), [])
-    return [0.0 if score is None or score != score else score for score in scores]
-
-
-def narrations(line: Line) -> list[tuple[float, str]]:
-    """Return when something was narrated, and its words."""
-    said = [u for u in line['utterances'] if u['id'] == NARRATION_ID]
-    return [(u['time_s'], u['text']) for u in said]
-
-
-def spoken_reply(line: Line, after_s: float) -> str | None:
-    """Return what the stream itself said first from a time on; None: nothing."""
-    said = [u for u in line['utterances'] if u['id'] == MAIN and u['time_s'] >= after_s]
-    return said[0]['text'] if said else None

@@ -9,7 +9,7 @@ from roma_ros.evaluation.benchmarks.tabletop import (
     TabletopWorker,
     with_triggers,
 )
-from roma_ros.evaluation.play import KINDS
+from roma_ros.evaluation.words import KINDS
 from roma_ros.policy.triggers import PRESETS, TriggerConfig
 
 
