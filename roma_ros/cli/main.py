@@ -18,6 +18,8 @@ _VERBS = {
     'run': 'start the roma node',
     'demo': 'play a recording through the node; leave a record, a summary and a report',
     'fetch': 'download a checkpoint, verified',
+    'export': 'write a model as ONNX graphs, for engines other than torch',
+    'train': 'train a network by a plan',
     'eval': 'judge a model on benchmarks',
     'calibrate': 'choose thresholds from labelled recordings, by false alerts per hour',
     'bench': 'measure what a stream costs on this machine',
