@@ -124,7 +124,7 @@ class Trainer:
                     outcome = model(batch, phase)
                     accelerator.backward(outcome.loss / len(batches))
                 for name, value in outcome.losses.items():
-                    losses[name] = losses.get(name, 0.0) + float(value) / len(batches)
+                    losses[name] = losses.get(name, 0.0) + float(value.detach()) / len(batches)
             norm = accelerator.clip_grad_norm_(list(trained.values()), config.clip_norm)
             optimizer.step()
             step += 1
