@@ -6,7 +6,7 @@ Qwen2.5-Omni, a thinker alone (the same keys without ``thinker.``), and what ``s
 which is the published layout with talker and token2wav left out.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 import json
@@ -68,6 +68,7 @@ def load_roma(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = 'cpu',
     init_speak_head: bool = False,
+    on_progress: Callable[[str], None] = lambda _: None,
 ) -> LoadedRoma:
     """
     Load a network from a checkpoint on this machine.
@@ -80,6 +81,7 @@ def load_roma(
     :param dtype: number format of the weights in memory.
     :param device: where they go.
     :param init_speak_head: make a new speak head, to be trained, where the checkpoint has none.
+    :param on_progress: takes what is being done, in words; what it raises ends the loading.
     :return: the network and what goes with it.
     :raises FileNotFoundError: when the folder or one of its files is not there.
     :raises ValueError: when keys are missing, surplus or of another shape; all are named. Also
@@ -110,7 +112,9 @@ def load_roma(
         if (has_head or not name.startswith('speak_head.')) and not _is_tied(config, name)
     }
     _check_keys(config, files, targets, expected, folder)
-    for file in sorted(set(files.values())):
+    shards = sorted(set(files.values()))
+    for number, file in enumerate(shards, start=1):
+        on_progress(f'{file}, {number} of {len(shards)}')
         with _open_shard(folder / file, device) as shard:
             tensors = {
                 targets[key]: shard.get_tensor(key).to(dtype)

@@ -16,16 +16,20 @@ def is_repo_id(name: str) -> bool:
     return _REPO_ID.fullmatch(name) is not None
 
 
-def stored_folder(repo_id: str) -> Path:
+def roma_home() -> Path:
     """
-    Return where a repository's checkpoint is stored, whether or not it is there.
+    Return where this package keeps what is too large to install.
 
-    ``$ROMA_HOME/models/<owner>/<name>``; without that variable, below
-    ``~/.local/share/roma_ros``, as the XDG base directories say.
+    ``$ROMA_HOME``; without that variable ``~/.local/share/roma_ros``, as the XDG base directories
+    say.
     """
     data = Path(os.environ.get('XDG_DATA_HOME') or Path.home() / '.local' / 'share')
-    home = Path(os.environ.get('ROMA_HOME') or data / 'roma_ros')
-    return home / 'models' / repo_id
+    return Path(os.environ.get('ROMA_HOME') or data / 'roma_ros')
+
+
+def stored_folder(repo_id: str) -> Path:
+    """Return where a repository's checkpoint is stored, whether or not it is there."""
+    return roma_home() / 'models' / repo_id
 
 
 def find_checkpoint(path_or_repo_id: str | Path) -> Path:

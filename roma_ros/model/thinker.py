@@ -80,9 +80,7 @@ class RomaModel(nn.Module):
         """
         return self.decoder.embed_tokens(ids.to(self.device))
 
-    def encode(
-        self, features: UnitFeatures, *, video: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def encode(self, features: UnitFeatures, *, video: torch.Tensor | None = None) -> torch.Tensor:
         """
         Embed a whole unit: begin tokens, video, audio, end tokens.
 
