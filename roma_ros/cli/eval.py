@@ -16,6 +16,7 @@ from pathlib import Path
 import sys
 from typing import Any
 
+from .fleet_options import add_fleet_options, executor, num_threads
 from .progress import ProgressLine
 
 
@@ -61,9 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     common.add_argument('--model', metavar='MODEL', default='', help='the model; else roma-tiny')
     common.add_argument('--device', default='auto', help='where it runs: cpu, cuda:0')
-    common.add_argument(
-        '--threads', type=int, default=0, help='CPU threads; else all cores but one'
-    )
+    add_fleet_options(common)
     names = parser.add_subparsers(metavar='NAME')
 
     tabletop = names.add_parser(
@@ -176,11 +175,12 @@ def _benchmark(
     figures = run_benchmark(
         BENCHMARKS[name],
         BenchmarkJob(
-            model=str(model), device=options.device, threads=options.threads, playing=playing
+            model=str(model), device=options.device, threads=num_threads(options), playing=playing
         ),
         data=data,
         folder=_lines_folder(options, name, model),
         limit=options.limit,
+        execute=executor(options),
         on_line=lambda done, total: progress.show(f'{name}: {done} of {total} samples'),
     )
     progress.finish()
@@ -220,8 +220,9 @@ def _run_tabletop(options: argparse.Namespace, progress: ProgressLine) -> int:
     model = _model_folder(options.model)
     figures = evaluate_tabletop(
         evaluation,
-        TabletopJob(model=str(model), device=options.device, threads=options.threads),
+        TabletopJob(model=str(model), device=options.device, threads=num_threads(options)),
         folder=_lines_folder(options, 'tabletop', model),
+        execute=executor(options),
         on_line=lambda step, done, total: progress.show(f'{step}: {done} of {total} streams'),
     )
     progress.finish()
