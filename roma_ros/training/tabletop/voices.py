@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from ...units.resampler import Resampler
 from ...units.unit import SAMPLE_RATE_HZ
+from .alignment import carry_words
 from .espeak import synthesize
 from .labels import Split
 
@@ -52,7 +53,7 @@ _Samples = npt.NDArray[np.float32]
 
 _log = logging.getLogger(__name__)
 #: Raised when the same arguments come to give other samples or times.
-_VERSION = 1
+_VERSION = 2
 _PACKAGES = {'espeak': 'espeakng-loader', HIBARI: 'hibari-tts'}
 _PINNED = {'espeakng-loader': '0.2.4', 'hibari-tts': '0.2.1'}
 #: Samples below this share of the loudest one are silence before and after an utterance.
@@ -88,9 +89,8 @@ def speak(
     """
     Say a sentence, or take it from the disk where it has been said before.
 
-    Word times are espeak-ng's own, to a few milliseconds. Hibari gives none: its times are those
-    of espeak-ng for the same sentence, stretched to its length, which errs by a tenth of a second
-    and more.
+    Word times are espeak-ng's own, to the sample. Hibari tells none: its times are those of
+    espeak-ng for the same sentence, carried over by ``carry_words``.
 
     :param text: plain ASCII words.
     :param voice: one of ``VOICES``.
@@ -144,14 +144,8 @@ def _say_with_hibari(
     voice = _hibari()
     raw = np.asarray(voice(text, speed=speed / pitch, seed=0), np.float32)
     samples = _trim(_resample(raw, round(voice.sample_rate * pitch)))[0]
-    model, words = _say_with_espeak(text, 'en-us', speed, 1.0)
-    span, first = _trim(model)
-    stretch = len(samples) / len(span)
-    offset_s = first / SAMPLE_RATE_HZ
-    return samples, [
-        (word, (begin - offset_s) * stretch, (end - offset_s) * stretch)
-        for word, begin, end in words
-    ]
+    model = _finish(*_say_with_espeak(text, 'en-us+f2', speed, 1.0))
+    return samples, list(carry_words(model.words, model.samples, samples))
 
 
 @lru_cache(maxsize=1)
