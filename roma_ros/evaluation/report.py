@@ -1,6 +1,6 @@
 """The run on one page: ``report.html``, one file that needs no network."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from html import escape
 from importlib.resources import files
 import json
@@ -8,14 +8,12 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from .page import row, style, table
 from .record import StreamRecord
 from .report_tracks import draw_tracks, KINDS, LATENCY_LIMIT_MS
 from .summary import SUMMARY_KEYS
-from .timeline import clock, Timeline, Track
+from .timeline import clock, Timeline
 from .truth import Truth
-
-# Texts in tables that are longer than this may go over several lines [characters].
-_LONG_CHARS = 30
 
 
 def write_report(
@@ -41,12 +39,13 @@ def render_report(
     tracks = [axis, *draw_tracks(line, record, truth), axis]
     template = Template(files(__package__).joinpath('report.html').read_text(encoding='utf-8'))
     return template.substitute(
+        style=style(),
         subtitle=escape(
             f'{_model_words(summary["model"])} · {summary["engine"]} · '
             f'{summary["device"]} · {summary["machine"]} · {summary["date"]}'
         ),
         tiles=''.join(_tiles(summary)),
-        tracks=''.join(_row(track, line.width) for track in tracks),
+        tracks=''.join(row(track, line.width) for track in tracks),
         plot_width=line.width,
         utterances=_utterance_table(record, line),
         highlights=_highlight_table(record, line),
@@ -60,14 +59,6 @@ def _model_words(path: str | None) -> str:
     if name == 'roma-tiny':
         return f'{name} (an untrained stand-in: its scores and words are noise)'
     return name
-
-
-def _row(track: Track, width: int) -> str:
-    return (
-        f'<div class="row"><div class="name"><b>{escape(track.name)}</b>'
-        f'<small title="{escape(track.note)}">{escape(track.note)}</small></div>'
-        f'<svg class="plot" width="{width}" height="{track.height}">{track.svg}</svg></div>'
-    )
 
 
 def _tiles(summary: Mapping[str, Any]) -> Iterable[str]:
@@ -132,7 +123,7 @@ def _utterance_table(record: StreamRecord, line: Timeline) -> str:
         for item in record.utterances
     ]
     head = ('at [s]', 'kind', 'instruction', 'text', 'probability', 'latency [ms]')
-    return _table(head, rows, empty='Nothing was said.')
+    return table(head, rows, empty='Nothing was said.')
 
 
 def _highlight_table(record: StreamRecord, line: Timeline) -> str:
@@ -147,7 +138,7 @@ def _highlight_table(record: StreamRecord, line: Timeline) -> str:
         for item in record.highlights
     ]
     head = ('from [s]', 'to [s]', 'instruction', 'wish', 'score')
-    return _table(head, rows, empty='No highlight.')
+    return table(head, rows, empty='No highlight.')
 
 
 def _figure_table(summary: Mapping[str, Any]) -> str:
@@ -155,21 +146,7 @@ def _figure_table(summary: Mapping[str, Any]) -> str:
         (key, '–' if summary[key] is None else str(summary[key]), meaning)
         for key, meaning in SUMMARY_KEYS.items()
     ]
-    return _table(('figure', 'value', 'meaning'), rows, empty='')
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> str:
-    if not rows:
-        return f'<p class="empty">{escape(empty)}</p>'
-    header = ''.join(f'<th>{escape(cell)}</th>' for cell in head)
-    body = ''.join(f'<tr>{"".join(_cell(cell) for cell in row)}</tr>' for row in rows)
-    return f'<table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>'
-
-
-def _cell(text: str) -> str:
-    # Only long texts may be broken.
-    kind = ' class="long"' if len(text) > _LONG_CHARS else ''
-    return f'<td{kind}>{escape(text)}</td>'
+    return table(('figure', 'value', 'meaning'), rows, empty='')
 
 
 def _readings(record: StreamRecord, line: Timeline) -> str:

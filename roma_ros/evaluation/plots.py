@@ -1,0 +1,147 @@
+"""The plots of the results report: curves, calibration, delays."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .canvas import Canvas, Point, SERIES
+from .metrics.calibration_error import ReliabilityBin
+from .metrics.curves import Curve
+
+#: Size of a plot [px].
+SIZE = (360, 300)
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 30, 42
+# So many points of a curve are drawn: more cannot be seen.
+_MAX_POINTS = 400
+
+
+@dataclass(frozen=True)
+class Plot:
+    """
+    Something to draw, on any canvas.
+
+    :param name: of the file, without the ending.
+    :param title: above it.
+    :param draw: draws all but the title.
+    """
+
+    name: str
+    title: str
+    draw: Callable[[Canvas], None]
+
+    def __call__(self, canvas: Canvas) -> None:
+        """Draw it with its title."""
+        canvas.text((_LEFT, 18), self.title)
+        self.draw(canvas)
+
+
+class _Axes:
+    """A frame with two axes from 0, and where values lie in it."""
+
+    def __init__(self, canvas: Canvas, *, x: str, y: str, x_max: float, y_max: float) -> None:
+        self._canvas = canvas
+        self._x_max, self._y_max = x_max, y_max
+        self._width = canvas.width - _LEFT - _RIGHT
+        self._height = canvas.height - _TOP - _BOTTOM
+        for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+            bottom, top = self.at(share * x_max, 0), self.at(share * x_max, y_max)
+            canvas.line([bottom, top], 'rule')
+            canvas.line([self.at(0, share * y_max), self.at(x_max, share * y_max)], 'rule')
+            canvas.text((bottom[0], bottom[1] + 16), f'{share * x_max:.3g}', anchor='middle')
+            level = self.at(0, share * y_max)
+            canvas.text((level[0] - 6, level[1] + 4), f'{share * y_max:.3g}', anchor='end')
+        canvas.text((_LEFT + self._width / 2, canvas.height - 6), x, anchor='middle')
+        canvas.text((canvas.width - _RIGHT, 18), y, anchor='end')
+
+    def at(self, x: float, y: float) -> Point:
+        """Return where a value lies [px]."""
+        return (
+            _LEFT + x / self._x_max * self._width,
+            _TOP + (1 - y / self._y_max) * self._height,
+        )
+
+
+def precision_recall_plot(name: str, curves: dict[str, Curve]) -> Plot:
+    """
+    Draw precision over recall of each curve, with what a random ranking would get (dashed).
+
+    :param name: of the file.
+    :param curves: by their names, at most as many as there are colours; those without positives
+        are left out.
+    """
+
+    def draw(canvas: Canvas) -> None:
+        axes = _Axes(canvas, x='recall', y='precision', x_max=1, y_max=1)
+        shown = [(words, curve) for words, curve in curves.items() if curve.num_positives]
+        for place, ((words, curve), color) in enumerate(zip(shown, SERIES, strict=False)):
+            share = curve.num_positives / (curve.num_positives + curve.num_negatives)
+            canvas.line([axes.at(0, share), axes.at(1, share)], color, dashed=True)
+            points = list(zip(curve.recall.tolist(), curve.precision.tolist(), strict=True))
+            canvas.line(
+                [axes.at(*point) for point in _thin([(0.0, points[0][1]), *points])], color
+            )
+            _legend(canvas, place, words, color)
+
+    return Plot(name, 'Seconds in a window', draw)
+
+
+def reliability_plot(name: str, bins: Sequence[ReliabilityBin], error: float | None) -> Plot:
+    """
+    Draw how often each probability came true; the area of a dot is its number of seconds.
+
+    :param name: of the file.
+    :param bins: as from :func:`.metrics.calibration_error.reliability`.
+    :param error: expected calibration error, for the title.
+    """
+
+    def draw(canvas: Canvas) -> None:
+        axes = _Axes(canvas, x='speak probability', y='came true', x_max=1, y_max=1)
+        canvas.line([axes.at(0, 0), axes.at(1, 1)], 'soft', dashed=True)
+        points = [axes.at(part.mean_probability, part.share_true) for part in bins]
+        if len(points) > 1:
+            canvas.line(points, 'one')
+        most = max((part.count for part in bins), default=1)
+        for part, point in zip(bins, points, strict=True):
+            canvas.dot(point, 2 + 7 * (part.count / most) ** 0.5, 'one')
+
+    words = '' if error is None else f', error {error:.3f}'
+    return Plot(name, f'Calibration{words}', draw)
+
+
+def delay_plot(name: str, delays_s: Sequence[float], *, num_missed: int) -> Plot:
+    """
+    Draw a histogram of alert delays.
+
+    :param name: of the file.
+    :param delays_s: of all hits; not empty.
+    :param num_missed: windows without a hit, for the title: they have no delay.
+    """
+    width_s = max(0.5, np.ceil(max(delays_s) / 16))
+    counts = np.bincount((np.asarray(delays_s) // width_s).astype(int))
+
+    def draw(canvas: Canvas) -> None:
+        top = float(counts.max())
+        end_s = float(len(counts) * width_s)
+        axes = _Axes(canvas, x='delay [s]', y='alerts', x_max=end_s, y_max=top)
+        for index, count in enumerate(counts.tolist()):
+            left, base = axes.at(index * width_s, 0)
+            right, peak = axes.at((index + 1) * width_s, count)
+            canvas.bar((left + 1, peak), (right - left - 2, base - peak), 'two')
+        for share, color in ((0.5, 'ink'), (0.9, 'soft')):
+            at = float(np.quantile(delays_s, share))
+            canvas.line([axes.at(at, 0), axes.at(at, top)], color, dashed=True)
+
+    title = f'{len(delays_s)} hits, {num_missed} missed; dashed: median, p90'
+    return Plot(name, title, draw)
+
+
+def _legend(canvas: Canvas, place: int, words: str, color: str) -> None:
+    y = _TOP + 14 + 16 * place
+    canvas.line([(canvas.width - 120, y - 4), (canvas.width - 104, y - 4)], color)
+    canvas.text((canvas.width - 98, y), words)
+
+
+def _thin(points: Sequence[Point]) -> list[Point]:
+    step = max(1, len(points) // _MAX_POINTS)
+    return [*points[::step], points[-1]]

@@ -1,0 +1,224 @@
+"""Results of ``roma eval`` as they lie on disk: figures, and the line of each sample."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+import json
+from pathlib import Path
+from typing import Any
+
+from .metrics.spans import Span
+from .runner import Line
+from .words import MAIN
+
+#: How long after a window's end an alert still counts [s]: the unit that holds the end decides.
+TOLERANCE_S = 1.0
+#: Groups of the tabletop's figures.
+_TABLETOP_GROUPS = ('alert', 'narration', 'questions', 'silent')
+
+#: A figure and its interval, where it has one.
+Figure = tuple[float | None, tuple[float, float] | None]
+
+
+@dataclass(frozen=True)
+class Track:
+    """
+    One instruction on one sample: what the model scored, did, and should have done.
+
+    :param kind: alert or narration.
+    :param text: of the instruction.
+    :param group: its sense, where it has one; else empty.
+    :param probabilities: of each second; 0 before it stood.
+    :param fired_s: when it spoke.
+    :param windows: when it was due.
+    """
+
+    kind: str
+    text: str
+    group: str
+    probabilities: tuple[float, ...]
+    fired_s: tuple[float, ...]
+    windows: tuple[Span, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """
+    One benchmark on one model.
+
+    :param benchmark: its name in ``roma eval --list``.
+    :param trained_on_it: whether the model has been trained on it; None: its maker does not say.
+    :param figures: by their names.
+    :param baselines: the same of what needs no model, by its name.
+    :param published: what others published, as dictionaries of ``Published``.
+    :param lines: of the samples; none where they are not there.
+    """
+
+    benchmark: str
+    title: str
+    model: str
+    trained_on_it: bool | None
+    samples: int
+    date: str
+    figures: dict[str, Figure]
+    baselines: dict[str, dict[str, Figure]] = field(default_factory=dict)
+    published: tuple[Mapping[str, Any], ...] = ()
+    lines: tuple[Line, ...] = ()
+
+
+def read_results(path: Path, *, lines: Path | None = None) -> list[Result]:
+    """
+    Read what ``roma eval --json`` wrote, with the lines that lie beside it.
+
+    :param path: the JSON file.
+    :param lines: folder of the lines; None: where ``roma eval`` leaves them.
+    :raises ValueError: when it is not such a file, or the lines are of another model.
+    """
+    folder = lines or path.with_suffix('.lines')
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        items = content.get('results', [content])
+        return [_result(item, folder) for item in items]
+    except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f'not the result of an evaluation ({type(error).__name__}: {error}); expected what '
+            f'`roma eval NAME --json FILE` writes: {path}'
+        ) from error
+
+
+def tracks_of(line: Line) -> Iterator[Track]:
+    """Yield every alert and narration of a line, whatever benchmark it is of."""
+    if 'alerts' in line:
+        yield from _tabletop_tracks(line)
+        return
+    truth = line['truth']
+    segments = _spans(truth.get('segments', ()))
+    if segments:
+        yield _track(line, MAIN, 'narration', 'narrate', segments)
+        return
+    for name in line['probabilities']:
+        if name != MAIN:
+            yield _track(line, name, 'alert', str(truth.get('text', name)), _windows(truth, line))
+
+
+def seconds_due(track: Track) -> list[bool]:
+    """Tell for each second of a track whether it was right to speak at its end."""
+    return [
+        any(start <= second + 1 <= end + TOLERANCE_S for start, end in track.windows)
+        for second in range(len(track.probabilities))
+    ]
+
+
+def _result(item: Mapping[str, Any], folder: Path) -> Result:
+    name = item['benchmark']
+    is_tabletop = name == 'tabletop'
+    found = _read_lines(folder / f'{item["split"] if is_tabletop else name}.jsonl', item)
+    if not is_tabletop:
+        return Result(
+            benchmark=name,
+            title=item['title'],
+            model=item['model']['name'],
+            trained_on_it=item['trained_on_it'],
+            samples=item['samples'],
+            date=item['date'],
+            figures={key: (value, None) for key, value in item['figures'].items()},
+            published=tuple(item['published']),
+            lines=found,
+        )
+    trained_on = item['trained_on']
+    return Result(
+        benchmark=name,
+        title=f'Tabletop, {item["split"]} split',
+        model=item['model']['name'],
+        trained_on_it=None if trained_on is None else 'tabletop' in trained_on,
+        samples=item['seeds']['count'],
+        date=item['date'],
+        figures=_tabletop_figures(item),
+        baselines={key: _tabletop_figures(row) for key, row in item['baselines'].items()},
+        lines=found,
+    )
+
+
+def _read_lines(path: Path, item: Mapping[str, Any]) -> tuple[Line, ...]:
+    if not path.is_file():
+        return ()
+    first, *rest = path.read_text(encoding='utf-8').splitlines()
+    found = json.loads(first)['identity']['model']
+    if found != item['model']:
+        raise ValueError(
+            f'the lines are of model {found["name"]} ({found["digest"]}), the figures of '
+            f'{item["model"]["name"]} ({item["model"]["digest"]}): {path}'
+        )
+    return tuple(json.loads(line) for line in rest)
+
+
+def _tabletop_figures(item: Mapping[str, Any]) -> dict[str, Figure]:
+    """Lay the figures of the groups side by side; an interval stands with its figure."""
+    figures: dict[str, Figure] = {}
+    for group in _TABLETOP_GROUPS:
+        part = item.get(group, {})
+        intervals = part.get('intervals', {})
+        for key, value in part.items():
+            if isinstance(value, int | float) or value is None:
+                figures[f'{group}: {key}'] = (value, _interval(intervals.get(key)))
+            elif isinstance(value, Mapping) and key != 'intervals':
+                for sub, number in value.items():
+                    figures[f'{group}: {key}, {sub}'] = (number, _interval(intervals.get(sub)))
+    return figures
+
+
+def _interval(ends: Sequence[float | None] | None) -> tuple[float, float] | None:
+    if ends is None or ends[0] is None or ends[1] is None:
+        return None
+    return ends[0], ends[1]
+
+
+def _tabletop_tracks(line: Line) -> Iterator[Track]:
+    for alert in line['alerts']:
+        if 'probabilities' in alert:
+            yield Track(
+                kind='alert',
+                text=alert['text'],
+                group=alert['sense'],
+                probabilities=tuple(alert['probabilities']),
+                fired_s=tuple(alert['fired_s']),
+                windows=_spans(alert['windows']),
+            )
+    if line['narrate']:
+        yield Track(
+            kind='narration',
+            text='narrate',
+            group='',
+            probabilities=tuple(line['probabilities']),
+            fired_s=tuple(line['fired_s']),
+            windows=tuple((e['time_s'], e['time_s'] + TOLERANCE_S) for e in line['events']),
+        )
+
+
+def _track(line: Line, name: str, kind: str, text: str, windows: tuple[Span, ...]) -> Track:
+    return Track(
+        kind=kind,
+        text=text,
+        group='',
+        probabilities=tuple(p or 0.0 for p in line['probabilities'].get(name, ())),
+        fired_s=tuple(line['fired_s'].get(name, ())),
+        windows=windows,
+    )
+
+
+def _windows(truth: Mapping[str, Any], line: Line) -> tuple[Span, ...]:
+    """Return when the alert of a public benchmark was due, in the words of its annotation."""
+    if 'relevant_windows' in truth:
+        return _spans(truth['relevant_windows'])
+    if 'span' in truth:
+        return _spans([sorted(truth['span'])])
+    if 'start_s' in truth:
+        return _spans(zip(truth['start_s'], truth['end_s'], strict=True))
+    if 'true_s' in truth:
+        return ((truth['true_s'] - 2.0, truth['true_s'] + 2.0),)
+    if 'clue_s' in truth:
+        return ((truth['clue_s'], max(truth['clue_s'], float(line['seconds']))),)
+    return ()
+
+
+def _spans(pairs: Any) -> tuple[Span, ...]:
+    return tuple((float(start), float(end)) for start, end in pairs)
