@@ -7,18 +7,21 @@ import gc
 import os
 from pathlib import Path
 
+from tokenizers import Tokenizer
 import torch
 
 from ..model.checkpoint import load_roma
+from ..model.config import read_config, TokenIds
 from ..model.processor import UnitProcessor
 from ..model.prompts import Protocol
 from ..model.store import find_checkpoint
 from ..share import share_folder
 from .engine import Engine
+from .exported import is_exported
 from .torch_engine import TorchEngine
 
 #: Engines that can be asked for by name.
-ENGINES = ('torch',)
+ENGINES = ('torch', 'onnxruntime')
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +58,9 @@ def load_runtime(
     """
     Load a model.
 
-    :param model: its folder, or ``owner/name`` of a fetched one; empty: roma-tiny.
+    :param model: its folder, or ``owner/name`` of a fetched one; empty: roma-tiny. The engine
+        onnxruntime also takes what ``roma export`` wrote, in the dtype that it was written in;
+        of a checkpoint it exports the graphs itself, once.
     :param engine: one of ENGINES.
     :param device: ``cpu``, ``cuda:0``, or ``auto``: a GPU if there is one.
     :param dtype: a torch dtype's name, or ``auto``: float32 on a CPU, bfloat16 elsewhere.
@@ -71,12 +76,40 @@ def load_runtime(
     where = _device(device)
     torch.set_num_threads(threads or max(1, len(os.sched_getaffinity(0)) - 1))
     path = find_checkpoint(model) if model else default_model()
+    if engine == 'onnxruntime':
+        return _load_graphs(path, where, _dtype(dtype, where), on_progress)
+    if is_exported(path):
+        raise ValueError(
+            f'the folder holds graphs, which the engine torch does not run; use the engine '
+            f'onnxruntime, or the checkpoint that they were made from: {path}'
+        )
     loaded = load_roma(path, device=where, dtype=_dtype(dtype, where), on_progress=on_progress)
     return Runtime(
         path=path,
         engine=TorchEngine(loaded.model),
         processor=loaded.processor,
         protocol=Protocol(loaded.tokenizer),
+    )
+
+
+def _load_graphs(
+    path: Path, device: torch.device, dtype: torch.dtype, on_progress: Callable[[str], None]
+) -> Runtime:
+    """Run graphs: those of the folder, or those of its checkpoint, which are exported once."""
+    from .graph_store import stored_graphs
+    from .onnx_engine import OnnxEngine
+
+    folder = path
+    if not is_exported(path):
+        folder = stored_graphs(path, dtype=dtype, on_progress=on_progress)
+    tokenizer = Tokenizer.from_file(str(folder / 'tokenizer.json'))
+    config = read_config(folder, TokenIds.lookup(tokenizer.token_to_id))
+    on_progress('loading the graphs')
+    return Runtime(
+        path=path,
+        engine=OnnxEngine(folder, config, device=device, threads=torch.get_num_threads()),
+        processor=UnitProcessor(config.processor),
+        protocol=Protocol(tokenizer),
     )
 
 

@@ -85,15 +85,23 @@ class KVCache:
         :return: views of all keys and values up to the new end, each ``[1, G, length + n, D]``.
         :raises ValueError: when they do not fit.
         """
+        self.check_room(key_states.shape[2])
         stop = self.length + key_states.shape[2]
-        if stop > self.capacity:
-            raise ValueError(
-                f'{key_states.shape[2]} tokens do not fit behind {self.length} in a cache of '
-                f'{self.capacity}; evict first'
-            )
         self.key[layer_idx, :, self.length : stop] = key_states[0]
         self.value[layer_idx, :, self.length : stop] = value_states[0]
         return self.key[None, layer_idx, :, :stop], self.value[None, layer_idx, :, :stop]
+
+    def check_room(self, num_tokens: int) -> None:
+        """
+        Refuse new tokens that do not fit.
+
+        :raises ValueError: when they do not.
+        """
+        if self.length + num_tokens > self.capacity:
+            raise ValueError(
+                f'{num_tokens} tokens do not fit behind {self.length} in a cache of '
+                f'{self.capacity}; evict first'
+            )
 
     def advance(self, num_tokens: int) -> None:
         """Count tokens that every layer has written."""

@@ -1,14 +1,23 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from roma_ros.model.checkpoint import load_roma
+from roma_ros.model.checkpoint import load_roma, save_roma
+from roma_ros.model.config import (
+    make_thinker_config,
+    ProcessorConfig,
+    RomaConfig,
+    SpeakHeadConfig,
+)
 from roma_ros.model.prompts import Protocol
+from roma_ros.model.thinker import build_roma
 from roma_ros.policy.instructions import InstructionKind
 from roma_ros.policy.triggers import TriggerConfig
+from roma_ros.runtime.export import export_model
 from roma_ros.runtime.session import SessionConfig
 from roma_ros.runtime.torch_engine import TorchEngine
 from roma_ros.runtime.transcript import WindowConfig
@@ -26,6 +35,70 @@ NEVER = TriggerConfig(threshold=1 - 1e-12)
 @pytest.fixture(scope='session')
 def roma():
     return load_roma(ROMA_TINY)
+
+
+@pytest.fixture(scope='session')
+def graphs(tmp_path_factory) -> Path:
+    """roma-tiny as graphs, in float32, of any capacity."""
+    folder = tmp_path_factory.mktemp('graphs') / 'roma-tiny'
+    export_model(ROMA_TINY, folder)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def make_checkpoint(roma, tmp_path_factory):
+    """Write a small network of odd sizes, with random weights; return its folder."""
+
+    def make(*, tie: bool = False, head_width: int | None = None, **text: Any) -> Path:
+        config = RomaConfig(
+            thinker=make_thinker_config(
+                roma.config.token_ids,
+                text_config={
+                    'vocab_size': 2048,
+                    'hidden_size': 48,
+                    'intermediate_size': 80,
+                    'num_hidden_layers': 5,
+                    # Large weights, so that a wrong position or mask shows.
+                    'initializer_range': 0.2,
+                    'num_attention_heads': 4,
+                    'num_key_value_heads': 2,
+                    'rope_parameters': {
+                        'rope_type': 'default',
+                        'rope_theta': 1e4,
+                        'mrope_section': [2, 3, 1],
+                    },
+                    **text,
+                },
+                vision_config={
+                    'depth': 3,
+                    'initializer_range': 0.2,
+                    'hidden_size': 32,
+                    'intermediate_size': 56,
+                    'num_heads': 2,
+                    'out_hidden_size': 48,
+                    'fullatt_block_indexes': [1],
+                },
+                audio_config={
+                    'encoder_layers': 2,
+                    'initializer_range': 0.2,
+                    'encoder_attention_heads': 2,
+                    'encoder_ffn_dim': 56,
+                    'd_model': 32,
+                    'output_dim': 48,
+                    'num_mel_bins': 128,
+                },
+                tie_word_embeddings=tie,
+                initializer_range=0.2,
+            ),
+            speak_head=SpeakHeadConfig(48, intermediate_size=head_width),
+            processor=ProcessorConfig(video_max_pixels=20_000),
+            token_ids=roma.config.token_ids,
+        )
+        folder = tmp_path_factory.mktemp('checkpoint')
+        save_roma(build_roma(config, seed=1), folder, tokenizer=roma.tokenizer)
+        return folder
+
+    return make
 
 
 @pytest.fixture
