@@ -73,3 +73,27 @@ def test_bad_options_are_told(roma, arguments, code, words):
     assert done.returncode == code
     assert words in done.stderr
     assert 'Traceback' not in done.stderr
+
+
+def test_step_compares_engines_with_the_reference(roma, tmp_path):
+    path = tmp_path / 'step.json'
+    done = roma(
+        *('bench', 'step', '--engines', 'torch', '--units', 2, '--window-s', 2, '--json', path)
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(path.read_text())
+    assert figures['ratio'].keys() == {'unit_start', 'unit_minute_10', 'reply'}
+    assert all(ratio > 0 for ratio in figures['ratio'].values())
+    ours, reference = figures['engines']['torch'], figures['reference']
+    for name in ('unit_ms_p50', 'unit_ms_p95', 'reply_ms_p50', 'roofline_share'):
+        assert ours[name] > 0
+        assert reference[name] > 0
+    # 600 units of 49 tokens against two seconds of them.
+    assert reference['tokens_minute_10'] > 600 * 40 > 30 * ours['tokens_minute_10']
+    assert 'torch against the reference' in done.stdout
+
+
+def test_an_engine_that_is_not_there_is_named(roma):
+    done = roma('bench', 'step', '--engines', 'abacus')
+    assert done.returncode == 1
+    assert "engine is 'abacus'" in done.stderr

@@ -1,0 +1,93 @@
+"""What the benchmarks print."""
+
+from collections.abc import Iterator
+from typing import Any
+
+
+def step_table(figures: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of the unit step and the reply."""
+    yield 'ms                 at the start     p95   at minute 10    p95   reply of 25   roofline'
+    loops = {'reference': figures['reference'], **figures['engines']}
+    for name, f in loops.items():
+        yield (
+            f'{name:<17} {f["unit_ms_p50"]:12.1f} {f["unit_ms_p95"]:7.1f} '
+            f'{f["unit_minute_10_ms_p50"]:14.1f} {f["unit_minute_10_ms_p95"]:7.1f} '
+            f'{f["reply_ms_p50"]:13.1f} {f["roofline_share"]:13.0%}'
+        )
+    ratio = figures['ratio']
+    yield (
+        f'{figures["engine"]} against the reference: unit {ratio["unit_start"]:.1f} times as fast '
+        f'at the start, {ratio["unit_minute_10"]:.1f} at minute 10, reply {ratio["reply"]:.1f}'
+    )
+    for name, f in figures['engines'].items():
+        yield (
+            f'{name}, at the start: processing {f["process_ms"]:.1f} ms, '
+            f'towers {f["encode_ms"]:.1f} ms, language model {f["step_ms"]:.1f} ms'
+        )
+    yield (
+        f'peak: {figures["peak"]["gflops"]:.0f} GFLOP/s, '
+        f'{figures["peak"]["bandwidth_gb_s"]:.0f} GB/s on a working set as large as the decoder'
+    )
+
+
+def stream_table(figures: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of a long run."""
+    yield '   minutes      p50 ms   p95 ms   CPU ms   memory MiB   cache tokens   positions   said'
+    for p in figures['periods']:
+        begin, end = p['begin_units'] / 60, (p['begin_units'] + p['units']) / 60
+        yield (
+            f'{begin:5.0f} to {end:<5.4g}{p["latency_p50_ms"]:8.1f} {p["latency_p95_ms"]:8.1f} '
+            f'{p["cpu_p50_ms"]:8.1f} {p["resident_mib"]:12.1f} {p["cache_tokens"]:14,} '
+            f'{p["positions"]:11,} {p["segments"]:6}'
+        )
+    growth, paired = figures['latency_growth'], figures['latency_growth_paired']
+    yield (
+        'latency, last ten minutes to first: '
+        + ('needs 20 minutes' if growth is None else f'{growth:.3f}, {paired:.3f} of a young one')
+        + f'; per minute {_signed(figures["latency_ms_per_minute"])} ms'
+    )
+    yield (
+        f'memory after ten minutes: {_signed(figures["memory_growth_mib"])} MiB; '
+        f'per minute {_signed(figures["memory_mib_per_minute"])} MiB'
+    )
+    yield (
+        f'cache: at most {figures["cache_tokens_max"]:,} of {figures["capacity"]:,} tokens; '
+        f'positions at most {figures["positions_max"]:,}'
+    )
+
+
+def _signed(value: float | None) -> str:
+    return '(too short to tell)' if value is None else f'{value:+.2f}'
+
+
+def instructions_table(figures: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of what instructions cost."""
+    yield 'alerts   stream    unit ms   to none   ms an alert   cache tokens   cache KiB   new MiB'
+    for c in figures['costs']:
+        per_alert = '' if c['ms_per_alert'] is None else f'{c["ms_per_alert"]:.2f}'
+        yield (
+            f'{c["alerts"]:6}   {"shared" if c["share_stream"] else "own":<6} '
+            f'{c["unit_ms"]:10.1f} {c["ratio"]:9.3f} {per_alert:>13} {c["cache_tokens"]:14,} '
+            f'{c["cache_bytes"] / 1024:11.1f} {c["buffer_bytes"] / 2**20:9.1f}'
+        )
+
+
+def eviction_table(figures: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of what eviction changes."""
+    yield 'difference of the speak probability from a fresh forward over the kept tokens'
+    for name, what in (
+        ('probability_before', 'before the first eviction'),
+        ('probability_after', 'after it, positions contiguous'),
+        ('probability_after_append', 'after it, positions append'),
+        ('probability_without_eviction', 'of a stream that keeps all'),
+    ):
+        spread = figures[name]
+        if spread is not None:
+            yield (
+                f'  {what:<32}median {spread["median"]:.2e}   p95 {spread["p95"]:.2e}   '
+                f'max {spread["max"]:.2e}'
+            )
+    yield 'relative difference of what is cached, by layer, after the first eviction'
+    for name in ('key', 'value'):
+        errors = ' '.join(f'{error:8.1e}' for error in figures[f'{name}_error_by_layer'])
+        yield f'  {name + "s":<7}{errors}'
