@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-import os
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -15,9 +14,6 @@ from .supervision import supervise_tabletop, Supervision
 from .tabletop.generator import make_stream
 from .tabletop.labels import Split, TabletopStream
 from .towers import tower_targets, TowerTargets
-
-#: Worker processes give way to the trainer.
-_NICENESS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +36,8 @@ class StreamMaker:
     :param processor: units to features.
     :param protocol: token ids of the dialogue.
     :param split: of the streams.
-    :param phase: length of the streams, and what they are made for.
+    :param objective: what they are made for.
+    :param duration_s: length of the streams.
     :param learn_narration: see ``supervise_tabletop``.
     """
 
@@ -136,11 +133,10 @@ def make_loader(
         batch_size=None,
         sampler=indices,
         num_workers=workers,
-        prefetch_factor=4 if workers else None,
+        prefetch_factor=8 if workers else None,
         worker_init_fn=_begin_worker if workers else None,
     )
 
 
 def _begin_worker(_: int) -> None:
     torch.set_num_threads(1)
-    os.nice(_NICENESS)
