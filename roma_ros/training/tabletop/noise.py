@@ -70,7 +70,8 @@ def make_noise(rng: np.random.Generator, num_samples: int, *, split: Split) -> _
     )
     spectrum *= np.exp((gain_db / _DB_PER_NEPER).astype(np.float32) @ hats)
     noise = np.fft.irfft(spectrum, num_samples)
-    return noise * np.float32(rms / np.sqrt(np.mean(np.square(noise))))
+    noise *= rms / np.sqrt(np.mean(np.square(noise)))
+    return noise.astype(np.float32, copy=False)
 
 
 @lru_cache(maxsize=4)
