@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from .labels import Alert, Sense, Sound, Split
+from .labels import Alert, Event, Sense, Sound, Split
 from .language import COLORS, joints_of, name, NUMBERS, SHAPES, SOUND_CONDITIONS, things_of, VERBS
 from .world import intersection, Path, Scene, Span, union
 
@@ -20,7 +20,21 @@ SENSES: tuple[Sense, ...] = ('sight', 'sound', 'joint')
 #: An event or a short sound stays true this long, so that one full second lies in it [s].
 EVENT_WINDOW_S = 1.0
 
-_TRIES = 60
+#: Kinds of condition by sense, and the share of each.
+_KINDS: dict[Sense, dict[str, float]] = {
+    'sight': {
+        'thing': 0.25,
+        'shape': 0.1,
+        'color': 0.1,
+        'count': 0.05,
+        'thing does': 0.35,
+        'something happens': 0.15,
+    },
+    'sound': {'sound': 1.0},
+    'joint': {'joint thing': 0.5, 'joint shape': 0.25, 'joint color': 0.25},
+}
+_TRIES = 6
+_TRIES_OF_KIND = 20
 
 
 @dataclass(frozen=True)
@@ -60,96 +74,103 @@ class AlertMaker:
             said; None: it does not fit in.
         :return: the alert; None: nothing was found.
         """
-        propose = {'sight': self._sight, 'sound': self._sound, 'joint': self._joint}[sense]
+        kinds = list(_KINDS[sense])
+        shares = list(_KINDS[sense].values())
         for _ in range(_TRIES):
-            condition = propose(holds)
-            if condition is None or condition.text in self._told:
-                continue
-            said_s = 0.0 if said is None else said(condition.text)
-            if said_s is None:
-                continue
-            windows = _whole(condition.windows, said_s, self._scene.duration_s)
-            # A window that shrinks to nothing is a moment to which no unit answers: not asked for.
-            is_clear = said is not None or len(windows) == len(condition.windows)
-            if bool(windows) == holds and is_clear:
-                self._told.add(condition.text)
-                return Alert(condition.text, sense, windows)
+            # A kind is given up only after several tries: else those that seldom hold would
+            # never hold where it is told.
+            kind = kinds[self._rng.choice(len(kinds), p=shares)]
+            for _ in range(_TRIES_OF_KIND):
+                condition = self._propose(kind, holds)
+                if condition is None or condition.text in self._told:
+                    continue
+                said_s = 0.0 if said is None else said(condition.text)
+                if said_s is None:
+                    continue
+                windows = _whole(condition.windows, said_s, self._scene.duration_s)
+                # A window without a full second is one that no unit answers to: not asked for.
+                is_clear = said is not None or len(windows) == len(condition.windows)
+                if bool(windows) == holds and is_clear:
+                    self._told.add(condition.text)
+                    return Alert(condition.text, sense, windows)
         return None
 
-    def _sight(self, holds: bool) -> _Condition | None:
-        if self._rng.random() < 0.5:
-            return self._view()
-        return self._event(holds)
-
-    def _view(self) -> _Condition | None:
-        """Propose that something is in view."""
-        kind = self._rng.choice(['thing', 'shape', 'color', 'count'], p=[0.5, 0.2, 0.15, 0.15])
+    def _propose(self, kind: str, holds: bool) -> _Condition | None:
+        if kind == 'sound':
+            return self._sound(holds)
         if kind == 'count':
             number = int(self._rng.integers(2, 4))
             return _Condition(f'you see {NUMBERS[number]} things', self._counts(number))
-        if kind == 'thing':
-            pair = self._pair()
-            if pair is None:
-                return None
-            return _Condition(f'you see a {pair[1]} {pair[0]}', self._views(*pair))
-        if kind == 'shape':
-            shape = SHAPES[self._rng.integers(len(SHAPES))]
-            return _Condition(f'you see a {shape}', self._views(shape, None))
-        color = COLORS[self._rng.integers(len(COLORS))]
-        return _Condition(f'you see something {color}', self._views(None, color))
+        if kind == 'something happens':
+            return self._something_happens(holds)
+        what = self._what(kind)
+        if what is None:
+            return None
+        if kind.startswith('joint'):
+            return self._joint(*what, holds)
+        if kind == 'thing does':
+            return self._thing_does(*what, holds)
+        shape, color = what
+        text = f'{color} {shape}' if shape and color else shape or f'something {color}'
+        article = 'a ' if shape else ''
+        return _Condition(f'you see {article}{text}', self._views(shape, color))
 
-    def _event(self, holds: bool) -> _Condition | None:
-        """Propose that something happens."""
+    def _what(self, kind: str) -> tuple[str | None, str | None] | None:
+        """Propose a shape and a colour, or one of them, as a kind of condition names them."""
+        if kind.endswith('shape'):
+            return SHAPES[self._rng.integers(len(SHAPES))], None
+        if kind.endswith('color'):
+            return None, COLORS[self._rng.integers(len(COLORS))]
+        return self._pair()
+
+    def _something_happens(self, holds: bool) -> _Condition | None:
+        happened = {event.verb for event in self._scene.events}
+        verbs = [verb for verb in VERBS if (verb in happened) == holds]
+        if not verbs:
+            return None
+        verb = verbs[self._rng.integers(len(verbs))]
+        text = 'something hits something' if verb == 'hits' else f'something {verb}'
+        return _Condition(text, self._moments([e for e in self._scene.events if e.verb == verb]))
+
+    def _thing_does(self, shape: str | None, color: str | None, holds: bool) -> _Condition | None:
+        """Propose that a thing does something, mostly what something else does."""
         rng, events = self._rng, self._scene.events
-        verb = VERBS[rng.integers(len(VERBS))]
-        if holds and events:
-            verb = events[rng.integers(len(events))].verb
-        who = pair = None
-        if rng.random() < 0.6:
-            pair = self._pair()
-            if pair is None:
-                return None
-            who = name(*pair)
-        text = f'{who or "something"} {verb}'
-        is_meant = [e.verb == verb and pair in (None, (e.shape, e.color)) for e in events]
-        if verb == 'hits':
-            if who is None:
-                text = 'something hits something'
-            else:
-                other = name(*self._cast[rng.integers(len(self._cast))])
-                text = f'{who} hits {other}'
-                is_meant = [e.text == text for e in events]
-                if other == who:
+        verbs = sorted({event.verb for event in events})
+        if not holds and (not verbs or rng.random() < 0.5):
+            verbs = list(VERBS)
+        if not verbs:
+            return None
+        verb = verbs[rng.integers(len(verbs))]
+        alike = [event for event in events if event.verb == verb]
+        if holds:
+            text = alike[rng.integers(len(alike))].text
+        else:
+            text = f'{name(str(shape), str(color))} {verb}'
+            if verb == 'hits':
+                other = self._cast[rng.integers(len(self._cast))]
+                if other == (shape, color):
                     return None
-        times = [e.time_s for e, meant in zip(events, is_meant, strict=True) if meant]
-        return _Condition(text, union([(t, t + EVENT_WINDOW_S) for t in times]))
+                text += f' {name(*other)}'
+        return _Condition(text, self._moments([e for e in alike if e.text == text]))
 
     def _sound(self, holds: bool) -> _Condition:
         sound = self._choose_sound(holds)
         texts = SOUND_CONDITIONS[sound]
         return _Condition(texts[self._rng.integers(len(texts))], self._hearings(sound))
 
-    def _joint(self, holds: bool) -> _Condition | None:
+    def _joint(self, shape: str | None, color: str | None, holds: bool) -> _Condition | None:
         """Propose that a sound is heard while something is in view."""
         rng = self._rng
         # Where it shall not hold, mostly the sound or the thing is there alone.
         sound = self._choose_sound(holds or rng.random() < 0.6)
-        kind = rng.choice(['thing', 'shape', 'color'], p=[0.5, 0.3, 0.2])
-        shape = color = None
-        if kind == 'thing':
-            pair = self._pair()
-            if pair is None:
-                return None
-            shape, color = pair
-            view = f'{name(shape, color)} is in view'
-        elif kind == 'shape':
-            shape = SHAPES[rng.integers(len(SHAPES))]
-            view = f'you see a {shape}'
-        else:
-            color = COLORS[rng.integers(len(COLORS))]
-            view = f'you see something {color}'
         if shape is not None and (sound, shape) not in self._joints:
             return None
+        if shape is None:
+            view = f'you see something {color}'
+        elif color is None:
+            view = f'you see a {shape}'
+        else:
+            view = f'{name(shape, color)} is in view'
         texts = SOUND_CONDITIONS[sound]
         text = f'{texts[rng.integers(len(texts))]} while {view}'
         return _Condition(text, intersection(self._hearings(sound), self._views(shape, color)))
@@ -172,6 +193,9 @@ class AlertMaker:
 
     def _views(self, shape: str | None, color: str | None) -> tuple[Span, ...]:
         return union([s for p in self._scene.paths if _is(p, shape, color) for s in p.views])
+
+    def _moments(self, events: Sequence[Event]) -> tuple[Span, ...]:
+        return union([(e.time_s, e.time_s + EVENT_WINDOW_S) for e in events])
 
     def _counts(self, number: int) -> tuple[Span, ...]:
         """Return when so many things are in view."""

@@ -7,7 +7,7 @@ import numpy.typing as npt
 Image = npt.NDArray[np.uint8]
 
 _NUM_WAVES = 3
-_NOISE_TILE = 256
+_NOISE_SPARE = 61  # rows and columns by which the noise is shifted
 
 
 class Camera:
@@ -29,8 +29,9 @@ class Camera:
         self._offset = float(rng.uniform(-8, 12))
         self._blur_px = float(rng.choice([0.0, 0.0, 0.5, 0.8])) * height_px / 120
         level = float(rng.choice([1.5, 4.0, 8.0])) * float(rng.uniform(0.6, 1.0))
-        tile = rng.normal(0, level, (_NOISE_TILE, _NOISE_TILE))
-        self._noise = np.clip(np.rint(tile), -40, 40).astype(np.int16)
+        shape = (_NOISE_SPARE + height_px, _NOISE_SPARE + height_px * 4 // 3, 3)
+        noise = rng.standard_normal(shape, np.float32) * np.float32(level)
+        self._noise = np.clip(np.rint(noise), -40, 40).astype(np.int16)
         self._noise_seed = int(rng.integers(2**31))
 
     def offset(self, time_s: float) -> tuple[float, float]:
@@ -52,10 +53,9 @@ class Camera:
         table = np.clip(np.rint(ramp), 0, 255).astype(np.uint8)
         image = cv2.LUT(image, table[:, None, :])
         height, width = image.shape[:2]
-        # One tile of noise, laid elsewhere in each frame: new noise would cost more than drawing.
+        # One field of noise, shifted for each frame: new noise would cost more than drawing.
         moment = self._noise_seed + round(time_s * 1000)
-        row, column = (moment * 7919) % _NOISE_TILE, (moment * 104729) % _NOISE_TILE
-        rows = (np.arange(height) + row) % _NOISE_TILE
-        columns = (np.arange(width) + column) % _NOISE_TILE
-        noise = self._noise[rows[:, None], columns]
-        return np.clip(image + noise[:, :, None], 0, 255).astype(np.uint8)
+        row, column = moment * 7919 % _NOISE_SPARE, moment * 104729 % _NOISE_SPARE
+        height, width = image.shape[:2]
+        noise = self._noise[row : row + height, column : column + width]
+        return cv2.add(image, noise, dtype=cv2.CV_8U)

@@ -27,7 +27,10 @@ _SPLITS: tuple[Split, ...] = ('train', 'validation', 'test')
 _SHORTEST_S = 8
 _SOUND_GAP_S = 0.3
 _LOUDNESS_DB = (4.0, 25.0)
-_SPOKEN_SHARE = 0.5
+_SPOKEN_ALERT_SHARE = 0.8  # of the streams that are not narrated
+_SPOKEN_QUESTION_SHARE = 0.6  # before those for which there is no room
+# What left is asked twice as often: in many streams nothing has left yet.
+_TOPIC_DECK = (*TOPICS, 'left')
 _QUESTION_GAP = 2  # units between two answers
 
 
@@ -102,7 +105,10 @@ def _place_sounds(
 ) -> tuple[tuple[Sound, ...], list[Item]]:
     """Choose sounds and when they begin: early in a second, so that its unit hears them."""
     placed: list[tuple[Sound, Item]] = []
-    for _ in range(_number(rng, 2, 4, duration_s)):
+    wanted = _number(rng, 2, 4, duration_s)
+    for _ in range(3 * wanted):
+        if len(placed) == wanted:
+            break
         name = SOUNDS[rng.integers(len(SOUNDS))]
         samples = make_sound(name, rng)
         start_s = int(rng.integers(1, duration_s - 2)) + float(rng.uniform(0.05, 0.6))
@@ -155,7 +161,7 @@ class _Tasks:
         rng = self._rng
         alerts: list[tuple[Alert, int | None]] = []
         senses = [SENSES[i] for i in [*rng.permutation(3), *rng.permutation(3)]]
-        if not self.narrate and rng.random() < _SPOKEN_SHARE:
+        if not self.narrate and rng.random() < _SPOKEN_ALERT_SHARE:
             alerts += self._make_spoken(senses[-1])
         for sense in senses[: rng.integers(4, 7) - len(alerts)]:
             alert = self._alert_maker.make(sense, holds=bool(rng.integers(2)))
@@ -167,17 +173,21 @@ class _Tasks:
         """Make an alert that the operator says in the first half of the stream, or none."""
         rng = self._rng
         template = SPOKEN_ALERTS[rng.integers(len(SPOKEN_ALERTS))]
-        end_s = int(rng.integers(2, self._scene.duration_s // 2)) + float(rng.uniform(0.2, 0.9))
+        seconds = rng.permutation(np.arange(2, self._scene.duration_s // 2))
+        ends_s = [float(end_s) for end_s in seconds + rng.uniform(0.2, 0.9, len(seconds))]
 
         def fit(condition: str) -> float | None:
-            return end_s if self._talk.fits(template.format(condition), end_s) else None
+            text = template.format(condition)
+            return next((end_s for end_s in ends_s if self._talk.fits(text, end_s)), None)
 
         alert = self._alert_maker.make(sense, holds=bool(rng.integers(2)), said=fit)
         if alert is None:
             return []
         for start_s, stop_s in alert.windows:
             self._taken.update(range(math.ceil(start_s) - 1, math.floor(stop_s) + 1))
-        return [(alert, self._talk.reserve(template.format(alert.text), end_s))]
+        text = template.format(alert.text)
+        end_s = next(end_s for end_s in ends_s if self._talk.fits(text, end_s))
+        return [(alert, self._talk.reserve(text, end_s))]
 
     def make_questions(self) -> list[tuple[Question, int | None]]:
         """
@@ -191,7 +201,7 @@ class _Tasks:
         wanted = _number(rng, 2, 4, self._scene.duration_s)
         topics: list[str] = []
         for _ in range(4 * wanted):
-            topics = topics or [TOPICS[i] for i in rng.permutation(len(TOPICS))]
+            topics = topics or [_TOPIC_DECK[i] for i in rng.permutation(len(_TOPIC_DECK))]
             questions += self._ask(topics.pop())
             if len(questions) == wanted:
                 break
@@ -200,7 +210,7 @@ class _Tasks:
     def _ask(self, topic: str) -> list[tuple[Question, int | None]]:
         """Ask about a topic where there is room for it, if there is any."""
         rng = self._rng
-        is_spoken = rng.random() < _SPOKEN_SHARE
+        is_spoken = rng.random() < _SPOKEN_QUESTION_SHARE
         fraction = float(rng.uniform(0.2, 0.9))
 
         def fits(unit: int, text: str) -> bool:

@@ -28,13 +28,13 @@ _NUDGE = 0.03
 _LEAST_RUN_UP = 0.1
 # How often a kind of event is chosen where it can happen: what can seldom happen, more often.
 _WEIGHTS = {
-    'enters': 1.0,
-    'leaves': 1.0,
-    'rolls': 1.3,
-    'falls': 1.0,
-    'hits': 1.6,
-    'is covered': 0.8,
-    'is uncovered': 2.0,
+    'enters': 1.6,
+    'leaves': 0.7,
+    'rolls': 1.7,
+    'falls': 0.9,
+    'hits': 1.3,
+    'is covered': 0.9,
+    'is uncovered': 4.0,
 }
 
 

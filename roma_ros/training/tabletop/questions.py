@@ -24,6 +24,8 @@ _TEXTS = {
     'left': ('what left the table', 'what left last'),
     'shape': ('what is {}', 'which thing is {}'),
 }
+# Answers that are seldom possible.
+_ANSWER_WEIGHTS = {'zero': 3.0, 'one': 1.3, 'three': 1.5}
 _LAST_FRAME_S = 0.5
 _FIRST_UNIT = 2
 
@@ -52,7 +54,7 @@ class QuestionMaker:
 
     def make(self, topic: str, fits: Callable[[int, str], bool]) -> Candidate | None:
         """
-        Choose a question; of the answers that are possible, each is equally likely.
+        Choose a question so that all answers of its topic come about equally often.
 
         :param topic: what it is about.
         :param fits: whether a text can be asked in a unit.
@@ -65,7 +67,8 @@ class QuestionMaker:
         if not candidates:
             return None
         answers = sorted({c.answer for c in candidates})
-        answer = answers[rng.integers(len(answers))]
+        weights = np.array([_ANSWER_WEIGHTS.get(a, 1.0) for a in answers])
+        answer = answers[rng.choice(len(answers), p=weights / weights.sum())]
         alike = [c for c in candidates if c.answer == answer]
         return alike[rng.integers(len(alike))]
 
