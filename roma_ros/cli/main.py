@@ -21,6 +21,7 @@ _VERBS = {
     'export': 'write a model as ONNX graphs, for engines other than torch',
     'train': 'train a network by a plan',
     'eval': 'judge a model on benchmarks',
+    'annotate': 'write what a model makes of recordings',
     'calibrate': 'choose thresholds from labelled recordings, by false alerts per hour',
     'bench': 'measure what a stream costs on this machine',
     'info': 'show what the package and a model are made of',
