@@ -103,11 +103,14 @@ def test_words_are_judged_slot_by_slot(narrated):
     assert score_tabletop([narrated])['narration']['slot_accuracy'] == 0
 
 
-@pytest.mark.parametrize(('time_s', 'f1'), [(2.0, 0), (3.0, 1), (4.0, 1), (5.0, 0)])
-def test_narration_counts_for_two_seconds(narrated, time_s, f1):
+@pytest.mark.parametrize(
+    ('time_s', 'f1', 'late_f1'), [(2.0, 0, 0), (3.0, 1, 1), (4.0, 0, 1), (5.0, 0, 0)]
+)
+def test_narration_counts_for_a_second_and_kindly_for_two(narrated, time_s, f1, late_f1):
     narrated['questions'] = []
     narrated['utterances'] = [narration(time_s, 'the red ball enters')]
-    assert score_tabletop([narrated])['narration']['time_f1'] == f1
+    figures = score_tabletop([narrated])['narration']
+    assert (figures['time_f1'], figures['time_f1_within_2_s']) == (f1, late_f1)
 
 
 @pytest.mark.parametrize(
