@@ -86,6 +86,7 @@ class KVCache:
         :raises ValueError: when they do not fit.
         """
         self.check_room(key_states.shape[2])
+        self.check_room(key_states.shape[2])
         stop = self.length + key_states.shape[2]
         self.key[layer_idx, :, self.length : stop] = key_states[0]
         self.value[layer_idx, :, self.length : stop] = value_states[0]

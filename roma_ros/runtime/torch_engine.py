@@ -1,4 +1,4 @@
-"""The engine on PyTorch: stock transformers layers over the static cache."""
+"""The engine on PyTorch: the network's weights over the static cache."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,7 @@ import torch
 from ..model.processor import UnitFeatures
 from ..model.thinker import causal_mask, RomaModel
 from .engine import StepOutput
+from .fused_decoder import FusedDecoder
 from .kv_cache import KVCache
 
 
@@ -23,6 +24,7 @@ class TorchEngine:
 
     def __init__(self, model: RomaModel) -> None:
         self._model = model
+        self._decoder = FusedDecoder(model)
         self.device = model.device
         self.vocab_size: int = model.config.thinker.text_config.vocab_size
 
@@ -61,13 +63,11 @@ class TorchEngine:
     ) -> StepOutput:
         """Read ``n`` tokens and append them to the cache; see :meth:`Engine.step`."""
         num_tokens = len(embeddings)
-        if mask is not None:
-            mask = mask[None, None]
-        elif num_tokens > 1:
-            mask = causal_mask(num_tokens, cache.length + num_tokens, device=self.device)
-        output = self._model.forward_decoder(
-            embeddings[None],
-            torch.from_numpy(position_ids)[:, None].to(self.device),
+        if mask is None and num_tokens > 1:
+            mask = causal_mask(num_tokens, cache.length + num_tokens, device=self.device)[0, 0]
+        output = self._decoder.forward(
+            embeddings,
+            torch.from_numpy(position_ids).to(self.device),
             cache,
             mask=mask,
             num_anchors=num_anchors,
