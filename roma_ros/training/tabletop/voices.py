@@ -1,10 +1,11 @@
 """Spoken sentences with the times of their words, in several voices, kept on disk."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 import hashlib
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 import json
 import logging
 import os
@@ -109,7 +110,7 @@ def speak(
         raise ValueError(f'got speed {speed} and pitch {pitch}; both may be 0.5 to 2')
     if not text.isascii() or not any(c.isalnum() for c in text):
         raise ValueError(f'cannot say {text!r}; allowed are ASCII words')
-    path = _cache_path(cache_folder or default_cache_folder(), text, voice, speed, pitch)
+    path = _cache_path(cache_folder, text, voice, speed, pitch)
     kept = _load(path)
     if kept is not None:
         return kept
@@ -120,6 +121,34 @@ def speak(
     utterance = _finish(samples, words)
     _save(path, utterance)
     return _from_disk_form(*_disk_form(utterance))
+
+
+def warm(
+    texts: Sequence[str],
+    *,
+    split: Split,
+    cache_folder: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """
+    Say sentences in every voice of a split at every speed and pitch, so that they are on disk.
+
+    Can be stopped and called again: what has been said is only looked up. Several processes may
+    take parts of the texts.
+
+    :param texts: the sentences.
+    :param split: whose voices.
+    :param cache_folder: as in ``speak``.
+    :param progress: called after each utterance with how many are done, and of how many.
+    :return: the number of utterances.
+    """
+    every = list(product(texts, VOICES[split], SPEEDS, PITCHES))
+    for done, (text, voice, speed, pitch) in enumerate(every, 1):
+        if not _cache_path(cache_folder, text, voice, speed, pitch).exists():
+            speak(text, voice=voice, speed=speed, pitch=pitch, cache_folder=cache_folder)
+        if progress:
+            progress(done, len(every))
+    return len(every)
 
 
 def default_cache_folder() -> Path:
@@ -191,13 +220,13 @@ def _finish(samples: _Samples, words: list[tuple[str, float, float]]) -> Utteran
     return Utterance(speech, tuple(times))
 
 
-def _cache_path(folder: Path, text: str, voice: str, speed: float, pitch: float) -> Path:
+def _cache_path(folder: Path | None, text: str, voice: str, speed: float, pitch: float) -> Path:
     package = _PACKAGES.get(voice, _PACKAGES['espeak'])
     key = json.dumps(
         [_VERSION, package, _package_version(package), text, voice, speed, pitch]
     ).encode()
     name = hashlib.sha256(key).hexdigest()
-    return folder / name[:2] / f'{name[2:34]}.npz'
+    return (folder or default_cache_folder()) / name[:2] / f'{name[2:34]}.npz'
 
 
 @lru_cache(maxsize=2)
@@ -251,7 +280,7 @@ def _save(path: Path, utterance: Utterance) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix='.tmp', delete=False) as file:
             try:
-                np.savez_compressed(file, *_disk_form(utterance))
+                np.savez(file, *_disk_form(utterance))
                 file.close()
                 os.replace(file.name, path)
             except BaseException:

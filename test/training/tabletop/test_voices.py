@@ -9,12 +9,16 @@ import pytest
 
 pytest.importorskip('espeakng_loader', reason='requirements/training.txt is not installed')
 
+from roma_ros.training.tabletop import voices
 from roma_ros.training.tabletop.voices import (
     default_cache_folder,
     HIBARI,
+    PITCHES,
     speak,
     SPEECH_RMS,
+    SPEEDS,
     VOICES,
+    warm,
 )
 
 ESPEAK_VOICES = [voice for voices in VOICES.values() for voice in voices if voice != HIBARI]
@@ -173,6 +177,24 @@ def test_another_process_says_the_same(tmp_path):
     ]
     assert outs[0] == outs[1]
     assert 'ball' in outs[0]
+
+
+def test_warming_leaves_nothing_to_say(tmp_path, monkeypatch):
+    steps = []
+    count = warm(
+        ('glass breaks',),
+        split='validation',
+        cache_folder=tmp_path,
+        progress=lambda done, total: steps.append((done, total)),
+    )
+    assert count == len(VOICES['validation']) * len(SPEEDS) * len(PITCHES)
+    assert steps == [(i + 1, count) for i in range(count)]
+    assert len(list(tmp_path.rglob('*.npz'))) == count
+    monkeypatch.setattr(voices, 'synthesize', None)
+    assert warm(('glass breaks',), split='validation', cache_folder=tmp_path) == count
+    for voice in VOICES['validation']:
+        heard = speak('glass breaks', voice=voice, speed=SPEEDS[0], cache_folder=tmp_path)
+        assert len(heard.words) == 2
 
 
 def test_the_default_folder_is_in_the_users_cache(tmp_path, monkeypatch):
