@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
+import PIL.Image
 
 from .labels import Split
 
@@ -158,10 +159,8 @@ def _draw_texture(rng: np.random.Generator, width: int, height: int) -> Image:
 @lru_cache(maxsize=64)
 def _load_photograph(name: str, height: int) -> Image:
     path = _data_folder('skimage', 'data') / name
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise FileNotFoundError(f'cannot read the photograph: {path}')
-    return _shrink(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), height)
+    with PIL.Image.open(path) as picture:
+        return _shrink(np.asarray(picture.convert('RGB')), height)
 
 
 @lru_cache(maxsize=8)

@@ -4,6 +4,8 @@ All that is said about the tabletop: names, phrases, and which combinations a sp
 Everything that is spoken is made of :data:`WORDS`.
 """
 
+from functools import lru_cache
+
 from .labels import Split
 
 SHAPES = ('box', 'ball', 'cone', 'star', 'ring')
@@ -74,12 +76,14 @@ _HELD_OUT_JOINTS: dict[Split, frozenset[tuple[str, str]]] = {
 }
 
 
+@lru_cache
 def things_of(split: Split) -> tuple[tuple[str, str], ...]:
     """Return the (shape, color) pairs that a split shows: those of training, and its own."""
     pairs = ((shape, color) for shape in SHAPES for color in COLORS)
     return tuple(p for p in pairs if p not in _held_back(_HELD_OUT_THINGS, split))
 
 
+@lru_cache
 def joints_of(split: Split) -> tuple[tuple[str, str], ...]:
     """Return the (sound, shape) pairs that a split's joint alerts name."""
     pairs = ((sound, shape) for sound in SOUND_ANSWERS for shape in SHAPES)

@@ -231,9 +231,9 @@ def _place(path: Path, time_s: float) -> Outline:
 def _outline(shape: str, radius: float, turn: float) -> Outline:
     """Return the corners of a shape around its middle, ``[n, 2]``."""
     if shape == 'box':
-        return _polygon(np.full(4, radius * 2**0.5 * 0.94), turn + np.pi / 4)
+        return _polygon(radius * _BOX_RADII, turn + np.pi / 4)
     if shape == 'star':
-        return _polygon(np.tile([radius * 1.08, radius * 0.46], 5), turn - np.pi / 2)
+        return _polygon(radius * _STAR_RADII, turn - np.pi / 2)
     if shape == 'cone':
         base = _ellipse(radius * 0.95, radius * 0.16)[:13]  # the lower half
         base[:, 1] += radius * 0.84
@@ -246,8 +246,13 @@ def _polygon(radii: npt.NDArray[np.float64], turn: float) -> Outline:
     return np.stack([np.cos(angles), np.sin(angles)], axis=1) * radii[:, None]
 
 
+_CIRCLE = _polygon(np.ones(24), 0.0)
+_STAR_RADII = np.tile([1.08, 0.46], 5)
+_BOX_RADII = np.full(4, 2**0.5 * 0.94)
+
+
 def _ellipse(a: float, b: float) -> Outline:
-    return _polygon(np.ones(24), 0.0) * (a, b)
+    return _CIRCLE * (a, b)
 
 
 def _is_bare(path: Path, time_s: float) -> bool:
