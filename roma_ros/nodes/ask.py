@@ -5,13 +5,16 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 import threading
 
-from rclpy.action import ActionServer, CancelResponse
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
-from rclpy.lifecycle import LifecycleNode
+from rclpy.node import Node
 
 from ..action import Ask
 from ..runtime.results import Segment
 from ..runtime.worker import InferenceWorker
+
+#: Questions that may wait for their answers; more are rejected.
+MAX_PENDING = 8
 
 
 @dataclass(eq=False)
@@ -26,17 +29,19 @@ class _Pending:
 
 class AskServer:
     """
-    Serves questions while the node is active.
+    Serves questions while there is a worker to answer them, and rejects them else.
 
-    Goals are not executed until their answer is complete: a waiting coroutine would keep the
-    executor spinning (rclpy polls unfinished tasks), and a waiting thread would want one each.
+    It stands as long as the node does: a goal ends in a task of the executor, and an action
+    server that is destroyed before that task runs leaves its client without a result. Goals are
+    not executed until their answer is complete: a waiting coroutine would keep the executor
+    spinning (rclpy polls unfinished tasks), and a waiting thread would want one each.
 
     :param node: owns the action.
-    :param worker: answers.
     """
 
-    def __init__(self, node: LifecycleNode, worker: InferenceWorker) -> None:
-        self._worker = worker
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._worker: InferenceWorker | None = None
         self._pending: list[_Pending] = []
         self._lock = threading.Lock()
         self._server = ActionServer(
@@ -44,9 +49,19 @@ class AskServer:
             Ask,
             '~/ask',
             execute_callback=lambda goal: Ask.Result(),
+            goal_callback=self._admit,
             handle_accepted_callback=self._ask,
             cancel_callback=self._cancel,
         )
+
+    def begin(self, worker: InferenceWorker) -> None:
+        """Have questions answered by a worker."""
+        self._worker = worker
+
+    def end(self, message: str) -> None:
+        """Answer no more questions, and abort those that wait, with the reason."""
+        self._worker = None
+        self.abort_all(message)
 
     def take(self, segment: Segment) -> None:
         """Hand on a segment that may belong to a question; called on the worker's thread."""
@@ -66,15 +81,30 @@ class AskServer:
         for pending in unanswered:
             self._finish(pending, message)
 
-    def close(self) -> None:
-        """End the action; abort what is not answered first."""
+    def destroy(self) -> None:
+        """End the action."""
         self._server.destroy()
+
+    def _admit(self, request: Ask.Goal) -> GoalResponse:
+        reason = ''
+        if self._worker is None:
+            reason = 'the node is not active'
+        elif len(self._pending) >= MAX_PENDING:
+            reason = f'{MAX_PENDING} questions wait for their answers already'
+        if reason:
+            self._node.get_logger().warning(f'rejected a question: {reason}')
+            return GoalResponse.REJECT
+        return GoalResponse.ACCEPT
 
     def _ask(self, goal: ServerGoalHandle) -> None:
         pending = _Pending(goal)
         with self._lock:
             self._pending.append(pending)
-        asked = self._worker.call(lambda session: session.ask(goal.request.question))
+        worker = self._worker
+        if worker is None:  # deactivated since the goal was admitted
+            self._finish(pending, 'the node is not active')
+            return
+        asked = worker.call(lambda session: session.ask(goal.request.question))
         asked.add_done_callback(lambda future: self._asked(pending, future))
 
     def _asked(self, pending: _Pending, future: Future[str]) -> None:
@@ -84,10 +114,10 @@ class AskServer:
             self._finish(pending, message=str(error) or 'the node is not active')
 
     def _cancel(self, goal: ServerGoalHandle) -> CancelResponse:
-        pending = self._find(lambda p: p.goal is goal)
-        if pending is not None:
+        pending, worker = self._find(lambda p: p.goal is goal), self._worker
+        if pending is not None and worker is not None:
             question_id = pending.question_id
-            taken_back = self._worker.call(lambda session: session.withdraw(question_id))
+            taken_back = worker.call(lambda session: session.withdraw(question_id))
             taken_back.add_done_callback(lambda _: self._finish(pending))
         return CancelResponse.ACCEPT
 

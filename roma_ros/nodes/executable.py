@@ -1,16 +1,26 @@
 """Running one node as a process that ends cleanly."""
 
 from collections.abc import Callable, Sequence
+import os
 import signal
+import sys
+import threading
+import time
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 import rclpy.logging
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from .executors import PatientExecutor
+
 #: How long a signal may wait for the executor [s].
 _SIGNAL_PERIOD_S = 0.1
+#: How long the executor goes on for the answers that a node owes at its end [s].
+_LAST_WORDS_S = 0.3
+#: How long callbacks that are under way may take at the end [s].
+_CALLBACKS_S = 2.0
 
 
 def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
@@ -22,7 +32,8 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
 
     :param make_node: makes the node; ValueError, OSError and ImportError are logged as what the
         user can mend. The node's ``destroy_node`` stops its threads. A node that ends by itself
-        has the properties ``finished`` and ``exit_code``.
+        has the properties ``finished`` and ``exit_code``; one that owes answers at its end has a
+        method ``prepare_to_end``, and the executor serves it a moment longer.
     :param args: ROS arguments; None: those of the command line.
     :return: exit code: 1 when the node could not be made, else the node's own, or 0.
     """
@@ -42,16 +53,41 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
         except (ImportError, OSError, ValueError) as error:
             rclpy.logging.get_logger('roma_ros').fatal(f'cannot start: {error}')
             return 1
-        executor = SingleThreadedExecutor()
+        executor = PatientExecutor()
         executor.add_node(node)
         try:
             while not stopping and not getattr(node, 'finished', False):
                 executor.spin_once(timeout_sec=_SIGNAL_PERIOD_S)
+            _say_last_words(node, executor)
         except ExternalShutdownException:
             pass
         finally:
-            executor.shutdown()
+            executor.shutdown(timeout_sec=_CALLBACKS_S)
             node.destroy_node()
     finally:
         rclpy.try_shutdown()
-    return getattr(node, 'exit_code', 0)
+    code = getattr(node, 'exit_code', 0)
+    _leave_hanging_threads(code)
+    return code
+
+
+def _say_last_words(node: Node, executor: PatientExecutor) -> None:
+    prepare = getattr(node, 'prepare_to_end', None)
+    if prepare is None:
+        return
+    prepare()
+    end_s = time.monotonic() + _LAST_WORDS_S
+    while (left_s := end_s - time.monotonic()) > 0:
+        executor.spin_once(timeout_sec=left_s)
+
+
+def _leave_hanging_threads(code: int) -> None:
+    """
+    End the process at once where a daemon thread is stuck in a driver or in a model's loading.
+
+    The interpreter's own end would kill it in the middle of C++, which aborts the process.
+    """
+    if any(thread.daemon and thread.is_alive() for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

@@ -197,7 +197,9 @@ def _model_status(now: Snapshot) -> DiagnosticStatus:
         msg.Status.STATE_ACTIVE: 'active',
         msg.Status.STATE_ERROR: 'error',
     }
-    failed = now.state == msg.Status.STATE_ERROR
+    # A detail where nothing goes on is why it does not.
+    stuck = now.state in (msg.Status.STATE_UNCONFIGURED, msg.Status.STATE_INACTIVE)
+    failed = now.state == msg.Status.STATE_ERROR or (stuck and now.detail != '')
     status = DiagnosticStatus(
         name='model',
         level=DiagnosticStatus.ERROR if failed else DiagnosticStatus.OK,

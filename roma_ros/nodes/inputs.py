@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode
+from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Bool
 
@@ -34,7 +34,7 @@ class Inputs:
 
     def __init__(
         self,
-        node: LifecycleNode,
+        node: Node,
         parameters: RomaParameters,
         *,
         on_unit: Callable[[MultimodalUnit], None],

@@ -7,7 +7,7 @@ from std_msgs.msg import Header
 from .. import msg
 from ..policy.highlights import Highlight
 from ..policy.instructions import Instruction
-from ..runtime.results import Segment, StepResult
+from ..runtime.results import Reading, Segment
 from ..units.unit import MultimodalUnit
 from .conversions import ns_to_time
 
@@ -22,10 +22,10 @@ def make_instruction(instruction: Instruction, threshold: float) -> msg.Instruct
     )
 
 
-def make_scores(result: StepResult, frame_id: str, latency_ms: float) -> Iterable[msg.SpeakScore]:
+def make_scores(reading: Reading, frame_id: str, latency_ms: float) -> Iterable[msg.SpeakScore]:
     """Make one message for each instruction's speak probability."""
-    unit = result.unit
-    for score in result.scores:
+    unit = reading.unit
+    for score in reading.scores:
         yield msg.SpeakScore(
             header=_header(unit, frame_id),
             unit_start=ns_to_time(unit.start_ns),
@@ -37,7 +37,7 @@ def make_scores(result: StepResult, frame_id: str, latency_ms: float) -> Iterabl
             probability=score.probability,
             threshold=score.threshold,
             triggered=score.triggered,
-            compute_ms=result.compute_ms,
+            compute_ms=reading.compute_ms,
             latency_ms=latency_ms,
         )
 

@@ -1,17 +1,18 @@
 """What runs while the node is active: inputs, the inference thread, outputs and services."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future as ThreadFuture
 import itertools
+import threading
 
-from rclpy.lifecycle import LifecycleNode
+from rclpy.node import Node
 from rclpy.task import Future
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from ..policy.instructions import Instruction, InstructionKind
 from ..runtime.factory import Runtime
-from ..runtime.results import StepResult
+from ..runtime.results import Reading, Segment, StepResult
 from ..runtime.session import SessionConfig, StreamSession
 from ..runtime.worker import InferenceWorker
 from ..srv import AddInstruction, ListInstructions, RemoveInstruction
@@ -22,8 +23,8 @@ from .messages import make_instruction
 from .outputs import Outputs
 from .parameter_tables import RomaParameters
 
-#: How long the thread may take to finish the unit at hand [s].
-STOP_TIMEOUT_S = 10.0
+#: How long a deactivation waits for the unit at hand [s]; it takes up to a second in all.
+STOP_TIMEOUT_S = 0.8
 
 
 class Pipeline:
@@ -35,16 +36,18 @@ class Pipeline:
     :param node: owns all publishers, subscriptions and services.
     :param runtime: the loaded model.
     :param parameters: of the node.
+    :param ask: the node's action, which is served from now on.
     :param instructions: what stands from the begin.
     :param session_config: how to remember and speak.
     """
 
     def __init__(
         self,
-        node: LifecycleNode,
+        node: Node,
         runtime: Runtime,
         parameters: RomaParameters,
         *,
+        ask: AskServer,
         instructions: Sequence[Instruction],
         session_config: SessionConfig,
     ) -> None:
@@ -53,6 +56,7 @@ class Pipeline:
         self._runtime = runtime
         self._queue_capacity = parameters.queue_capacity
         self._utterances = self._highlights = 0
+        self._latency_ms = 0.0  # of the newest unit's scores
         self._error = ''
         self._session = StreamSession(
             runtime.engine,
@@ -65,11 +69,14 @@ class Pipeline:
         self._worker = InferenceWorker(
             self._session,
             queue_capacity=parameters.queue_capacity,
+            on_reading=self._on_reading,
             on_result=self._on_result,
             on_error=self._on_error,
         )
         self._outputs = Outputs(node)
-        self._ask = AskServer(node, self._worker)
+        self._publishing = threading.Lock()
+        self._closed = False
+        self._ask = ask
         self._services = [
             node.create_service(AddInstruction, '~/add_instruction', self._add_instruction),
             node.create_service(
@@ -81,27 +88,32 @@ class Pipeline:
         self._question = node.create_subscription(String, 'question', self._on_question, 10)
         self._inputs = Inputs(node, parameters, on_unit=self._worker.submit)
         self._worker.start()
+        ask.begin(self._worker)
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:
         """Return what stands now."""
         return tuple(instruction for instruction, _ in self._standing)
 
-    def close(self) -> bool:
-        """
-        Stop reading, finish the unit at hand and take everything down.
-
-        :return: whether the inference thread has ended in time.
-        """
+    def close(self) -> None:
+        """Stop reading, finish the unit at hand where that is soon, and take everything down."""
         self._inputs.close()
-        self._ask.abort_all('the node was deactivated')
-        stopped = self._worker.stop(STOP_TIMEOUT_S)
+        self._ask.end('the node was deactivated')
+        self._worker.stop(STOP_TIMEOUT_S)
+        with self._publishing:  # what a unit that takes longer leads to is not published
+            self._closed = True
         for service in self._services:
             self._node.destroy_service(service)
         self._node.destroy_subscription(self._question)
-        self._ask.close()
         self._outputs.close()
-        return stopped
+
+    def has_ended(self, timeout_s: float) -> bool:
+        """
+        Tell whether the inference thread has left the model to others.
+
+        :param timeout_s: how long to wait for it [s].
+        """
+        return self._worker.stop(timeout_s)
 
     def snapshot(self, state: int) -> Snapshot:
         """Return what there is to tell of the pipeline now."""
@@ -128,16 +140,30 @@ class Pipeline:
             error=error,
         )
 
+    def _on_reading(self, reading: Reading) -> None:
+        """Publish scores, alerts and highlights; on the worker's thread, before it decodes."""
+        with self._publishing:
+            if self._closed:
+                return
+            self._latency_ms = self._outputs.publish_reading(reading, self._inputs.frame_id)
+        self._take(reading.segments)
+        self._highlights = max([self._highlights, *(h.number for _, h in reading.highlights)])
+
     def _on_result(self, result: StepResult) -> None:
-        """Publish what came of a unit; on the worker's thread."""
-        latency_ms = self._outputs.publish(result, self._inputs.frame_id)
+        """Publish what is said; on the worker's thread."""
+        with self._publishing:
+            if self._closed:
+                return
+            self._outputs.publish_segments(result.unit, result.said, self._inputs.frame_id)
         self.health.add_unit(
-            compute_ms=result.compute_ms + result.decode_ms, latency_ms=latency_ms
+            compute_ms=result.compute_ms + result.decode_ms, latency_ms=self._latency_ms
         )
-        for segment in result.segments:
+        self._take(result.said)
+
+    def _take(self, segments: Iterable[Segment]) -> None:
+        for segment in segments:
             self._ask.take(segment)
             self._utterances += segment.sequence == 0
-        self._highlights = max([self._highlights, *(h.number for _, h in result.highlights)])
 
     def _on_error(self, error: Exception) -> None:
         """Tell of an error at a unit; on the worker's thread."""

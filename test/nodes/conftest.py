@@ -1,6 +1,7 @@
 """Real nodes in real processes, on a DDS domain that nobody else uses."""
 
 import os
+from pathlib import Path
 import signal
 import subprocess
 import sys
@@ -12,8 +13,10 @@ import pytest
 
 from roma_ros.nodes.dds import set_dds_defaults
 
+sys.path.insert(0, str(Path(__file__).parent))  # for streams.py
+
 #: How long a process may take to start, to be found, or to end [s]; a limit, never a wait.
-PATIENCE_S = 40.0
+PATIENCE_S = 100.0
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -95,25 +98,21 @@ def start_process():
             except subprocess.TimeoutExpired:
                 process.process.kill()
         process.join()
+        print(process.output)  # shown where the test fails
 
 
 @pytest.fixture
 def start_node(start_process):
-    """Start one of our nodes, by the name of its module, with parameters."""
+    """Start one of our nodes, by the name of its module; ``prelude`` is run first."""
 
-    def start(name, *, remappings=(), environment=None, **parameters):
-        arguments = []
-        for key, value in parameters.items():
-            arguments += [
-                '-p',
-                f'{key}:={str(value).lower() if value in (True, False) else value}',
-            ]
+    def start(name, *, remappings=(), environment=None, prelude='pass', **parameters):
+        arguments = _parameter_arguments(parameters)
         for rule in remappings:
             arguments += ['-r', rule]
         return start_process(
             sys.executable,
             '-c',
-            f'import sys; from roma_ros.nodes.{name} import main; sys.exit(main())',
+            f'{prelude}\nimport sys\nfrom roma_ros.nodes.{name} import main\nsys.exit(main())',
             '--ros-args',
             *arguments,
             cwd=tempfile.gettempdir(),  # not the source tree, which has no messages
@@ -154,3 +153,83 @@ def wait_until():
             time.sleep(0.01)
 
     return wait
+
+
+@pytest.fixture
+def observer(ros_node, wait_until):
+    """Collect what the node roma publishes."""
+    from streams import Observer
+
+    return Observer(ros_node, wait_until)
+
+
+@pytest.fixture
+def sensors(ros_node):
+    """Run a camera and a microphone."""
+    from streams import Sensors
+
+    sensors = Sensors(ros_node)
+    yield sensors
+    sensors.stop()
+
+
+@pytest.fixture
+def ask(ros_node, wait_until):
+    """Ask questions by the action."""
+    from streams import Question
+
+    return lambda question: Question(ros_node, wait_until, question)
+
+
+@pytest.fixture
+def start_roma(start_node):
+    """Start the node roma with one thread."""
+
+    def start(**parameters):
+        return start_node('roma_node', threads=1, **parameters)
+
+    return start
+
+
+@pytest.fixture
+def run_roma():
+    """Run the node roma in this process: what wants no process of its own starts at once."""
+    rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
+    running = []
+
+    def run(**parameters):
+        from roma_ros.nodes.executors import PatientExecutor
+        from roma_ros.nodes.roma_node import RomaNode
+
+        rclpy.init(args=['--ros-args', *_parameter_arguments({'threads': 1, **parameters})])
+        node, executor, stopping = RomaNode(), PatientExecutor(), threading.Event()
+        executor.add_node(node)
+
+        def spin():
+            while not stopping.is_set():
+                executor.spin_once(timeout_sec=0.05)
+
+        thread = threading.Thread(target=spin, daemon=True)
+        thread.start()
+        running.append((node, executor, stopping, thread))
+        return node
+
+    yield run
+    for node, executor, stopping, thread in running:
+        node.prepare_to_end()
+        stopping.set()
+        thread.join(PATIENCE_S)
+        executor.shutdown(timeout_sec=5.0)
+        node.destroy_node()
+        rclpy.shutdown()
+
+
+def _parameter_arguments(parameters):
+    return [
+        argument
+        for key, value in parameters.items()
+        for argument in (
+            '-p',
+            f'{key}:={str(value).lower() if value in (True, False) else value}',
+        )
+    ]

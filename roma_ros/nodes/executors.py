@@ -1,0 +1,54 @@
+"""An executor of one thread that slow callbacks do not hold up."""
+
+import threading
+from typing import Any
+
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.executors import (
+    ConditionReachedException,
+    ShutdownException,
+    SingleThreadedExecutor,
+    TimeoutException,
+)
+
+
+class SlowCallbackGroup(ReentrantCallbackGroup):
+    """Callbacks that may take long, as the transitions of a lifecycle."""
+
+
+class PatientExecutor(SingleThreadedExecutor):
+    """
+    Spins on one thread, and runs callbacks of a ``SlowCallbackGroup`` on threads of their own.
+
+    A transition's answer may be sent only when the transition is over, and a model takes seconds
+    to minutes to load. ``MultiThreadedExecutor`` would serve, but it hands every message to a
+    pool and collects its wait set twice for each.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._errors: list[BaseException] = []
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        """
+        Run the next callback that is ready, or begin it where it is a slow one.
+
+        :raises Exception: what a callback raised, a slow one at the next call.
+        """
+        if self._errors:
+            raise self._errors.pop()
+        try:
+            handler, entity, _ = self.wait_for_ready_callbacks(timeout_sec, None, lambda: False)
+        except (ConditionReachedException, ShutdownException, TimeoutException):
+            return
+        if isinstance(getattr(entity, 'callback_group', None), SlowCallbackGroup):
+            threading.Thread(target=self._run, args=(handler,), daemon=True).start()
+            return
+        handler()
+        handler.result()
+
+    def _run(self, handler: Any) -> None:
+        handler()
+        error = handler.exception()
+        if error is not None:
+            self._errors.append(error)

@@ -1,0 +1,146 @@
+"""A synthetic camera and microphone, and somebody who watches the node and calls its services."""
+
+import threading
+import time
+
+from action_msgs.msg import GoalStatus
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+import numpy as np
+from rclpy.action import ActionClient
+from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, QoSProfile
+from rclpy.time import Time
+from roma_ros.action import Ask
+from roma_ros.msg import AudioChunk, Highlight, SpeakScore, Status, Utterance
+from sensor_msgs.msg import Image
+
+from roma_ros.nodes.conversions import fill_audio_chunk, fill_image
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class Sensors:
+    """Publishes 10 frames and 50 chunks a second, stamped with their capture time."""
+
+    def __init__(self, node) -> None:
+        self.camera, self.microphone = True, True
+        self.offset_ns = 0  # added to all stamps
+        self._node = node
+        self._image = node.create_publisher(Image, 'image', 5)
+        self._audio = node.create_publisher(AudioChunk, 'audio', 100)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        rng = np.random.default_rng(0)
+        frame = rng.integers(0, 255, (120, 160, 3), dtype=np.uint8)
+        image, chunk = Image(), AudioChunk()
+        image.header.frame_id = 'camera'
+        fill_image(image, frame)
+        begin_s, start_ns = time.monotonic(), self._node.get_clock().now().nanoseconds
+        tick = 0
+        while not self._stop.wait(max(0.0, begin_s + (tick + 1) * 0.02 - time.monotonic())):
+            stamp = Time(nanoseconds=start_ns + self.offset_ns + tick * 20_000_000).to_msg()
+            if self.microphone:
+                samples = rng.standard_normal(320).astype(np.float32) * 0.1
+                fill_audio_chunk(chunk, samples, rate_hz=16000, first_sample=tick * 320)
+                chunk.header.stamp = stamp
+                self._audio.publish(chunk)
+            if self.camera and tick % 5 == 0:
+                image.header.stamp = stamp
+                self._image.publish(image)
+            tick += 1
+
+
+class Observer:
+    """Collects what the node publishes, and calls its services."""
+
+    def __init__(self, node, wait_until) -> None:
+        self.scores, self.utterances, self.highlights = [], [], []
+        self.statuses, self.diagnostics = [], []
+        self.node, self._wait_until = node, wait_until
+        for kind, topic, qos, messages in (
+            (SpeakScore, 'roma/speak_score', qos_profile_sensor_data, self.scores),
+            (Utterance, 'roma/utterance', 10, self.utterances),
+            (Highlight, 'roma/highlight', 10, self.highlights),
+            (Status, 'roma/status', LATCHED, self.statuses),
+            (DiagnosticArray, '/diagnostics', 10, self.diagnostics),
+        ):
+            node.create_subscription(kind, topic, messages.append, qos)
+
+    def send(self, service, name: str, **fields):
+        """Send a request and return the future of its answer."""
+        client = self.node.create_client(service, f'roma/{name}')
+        assert client.wait_for_service(100), name
+        return client.call_async(service.Request(**fields))
+
+    def call(self, service, name: str, **fields):
+        future = self.send(service, name, **fields)
+        self._wait_until(future.done, f'the answer of {name}')
+        return future.result()
+
+    def transition(self, transition_id: int) -> bool:
+        return self.call(
+            ChangeState, 'change_state', transition=Transition(id=transition_id)
+        ).success
+
+    def lifecycle_state(self) -> int:
+        return self.call(GetState, 'get_state').current_state.id
+
+    def wait_for_state(self, state: int) -> Status:
+        self._wait_until(
+            lambda: self.statuses and self.statuses[-1].state == state, f'status {state}'
+        )
+        return self.statuses[-1]
+
+    def wait_for_units(self, count: int) -> list[SpeakScore]:
+        begin = len(self.scores)
+        self._wait_until(lambda: len(self.scores) >= begin + count, f'{count} scores')
+        return self.scores[begin:]
+
+    def wait_for_diagnostic(self, name: str, level: bytes, text: str):
+        """Wait until a diagnostic of that level holds the text."""
+
+        def find():
+            found = self.diagnostic(name)
+            return found is not None and found.level == level and text in found.message
+
+        self._wait_until(find, f'{name} {level!r} with {text!r}')
+        return self.diagnostic(name)
+
+    def diagnostic(self, name: str):
+        for array in reversed(self.diagnostics):
+            for status in array.status:
+                if status.name == f'roma: {name}':
+                    return status
+        return None
+
+
+class Question:
+    """A goal of the ask action."""
+
+    def __init__(self, node, wait_until, question: str) -> None:
+        self.feedback = []
+        self._wait_until = wait_until
+        self._client = ActionClient(node, Ask, 'roma/ask')
+        assert self._client.wait_for_server(100)
+        sent = self._client.send_goal_async(
+            Ask.Goal(question=question), lambda m: self.feedback.append(m.feedback)
+        )
+        wait_until(sent.done, 'the goal')
+        self.goal = sent.result()
+        self._done = self.goal.get_result_async() if self.goal.accepted else None
+
+    def result(self):
+        """Wait for the end, and return the status and the result."""
+        self._wait_until(self._done.done, 'the result')
+        return GoalStatus(status=self._done.result().status).status, self._done.result().result
+
+    def cancel(self) -> None:
+        self._wait_until(self.goal.cancel_goal_async().done, 'the cancellation')
