@@ -117,7 +117,8 @@ class PngCanvas:
         """Draw a line through points."""
         scaled = [self._at(point) for point in points]
         if not dashed:
-            self._draw.line(scaled, COLORS[color][1], width=3, joint='curve')
+            width = 2 if color == 'rule' else 3
+            self._draw.line(scaled, COLORS[color][1], width=width, joint='curve')
             return
         for (x0, y0), (x1, y1) in pairwise(scaled):
             length = max(abs(x1 - x0), abs(y1 - y0))

@@ -77,10 +77,15 @@ def precision_recall_plot(name: str, curves: dict[str, Curve]) -> Plot:
         for place, ((words, curve), color) in enumerate(zip(shown, SERIES, strict=False)):
             share = curve.num_positives / (curve.num_positives + curve.num_negatives)
             canvas.line([axes.at(0, share), axes.at(1, share)], color, dashed=True)
-            points = list(zip(curve.recall.tolist(), curve.precision.tolist(), strict=True))
-            canvas.line(
-                [axes.at(*point) for point in _thin([(0.0, points[0][1]), *points])], color
-            )
+            # In steps: a straight line between two thresholds promises what none of them gives.
+            points = _thin(list(zip(curve.recall.tolist(), curve.precision.tolist(), strict=True)))
+            left = [0.0, *(recall for recall, _ in points[:-1])]
+            steps = [
+                axes.at(recall, precision)
+                for begin, (end, precision) in zip(left, points, strict=True)
+                for recall in (begin, end)
+            ]
+            canvas.line(steps, color)
             _legend(canvas, place, words, color)
 
     return Plot(name, 'Seconds in a window', draw)
@@ -121,10 +126,11 @@ def delay_plot(name: str, delays_s: Sequence[float], *, num_missed: int) -> Plot
     counts = np.bincount((np.asarray(delays_s) // width_s).astype(int))
 
     def draw(canvas: Canvas) -> None:
-        top = float(counts.max())
+        top = 4.0 * np.ceil(counts.max() / 4)
         end_s = float(len(counts) * width_s)
         axes = _Axes(canvas, x='delay [s]', y='alerts', x_max=end_s, y_max=top)
-        for index, count in enumerate(counts.tolist()):
+        for index in np.flatnonzero(counts).tolist():
+            count = int(counts[index])
             left, base = axes.at(index * width_s, 0)
             right, peak = axes.at((index + 1) * width_s, count)
             canvas.bar((left + 1, peak), (right - left - 2, base - peak), 'two')
@@ -144,4 +150,4 @@ def _legend(canvas: Canvas, place: int, words: str, color: str) -> None:
 
 def _thin(points: Sequence[Point]) -> list[Point]:
     step = max(1, len(points) // _MAX_POINTS)
-    return [*points[::step], points[-1]]
+    return [*points[:-1:step], points[-1]]

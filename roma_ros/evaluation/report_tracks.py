@@ -27,13 +27,13 @@ def draw_tracks(line: Timeline, record: StreamRecord, truth: Truth | None) -> li
     """Draw every track that the record has something for, from top to bottom."""
     tracks: list[Track] = []
     if record.thumbnails:
-        tracks.append(_thumbnails(line, record))
+        tracks.append(draw_thumbnails(line, record))
     if record.waveform is not None:
         tracks.append(_waveform(line, record))
     if truth is not None:
         tracks += _truth(line, truth, truth_begin_s(line, record, truth))
-    tracks += _probabilities(line, record)
-    tracks += [_utterances(line, record), _highlights(line, record)]
+    tracks += draw_probabilities(line, record)
+    tracks += [draw_utterances(line, record), _highlights(line, record)]
     if record.scores:
         units = list({score.unit_index: score for score in record.scores}.values())
         tracks += [_units(line, units), _latency(line, units)]
@@ -47,7 +47,8 @@ def truth_begin_s(line: Timeline, record: StreamRecord, truth: Truth) -> float:
     return line.seconds(record.clap.flash_ns) - truth.clap_s
 
 
-def _thumbnails(line: Timeline, record: StreamRecord) -> Track:
+def draw_thumbnails(line: Timeline, record: StreamRecord) -> Track:
+    """Draw the camera's pictures."""
     width, height = _THUMBNAIL_PX
     images, free_px = [], 0.0
     for item in record.thumbnails:
@@ -116,7 +117,8 @@ def _truth(line: Timeline, truth: Truth, begin_s: float) -> Iterable[Track]:
     yield line.lanes('True speech and sounds', note, spans)
 
 
-def _probabilities(line: Timeline, record: StreamRecord) -> Iterable[Track]:
+def draw_probabilities(line: Timeline, record: StreamRecord) -> Iterable[Track]:
+    """Draw the speak probability of each instruction, with its threshold and triggers."""
     ordered = sorted(record.scores, key=lambda score: (score.instruction_id, score.end_ns))
     for identity, group in groupby(ordered, key=lambda score: score.instruction_id):
         scores = list(group)
@@ -157,7 +159,8 @@ def _probability(line: Timeline, scores: Sequence[Score], kind: str) -> str:
     )
 
 
-def _utterances(line: Timeline, record: StreamRecord) -> Track:
+def draw_utterances(line: Timeline, record: StreamRecord) -> Track:
+    """Draw what was said."""
     spans = [
         Span(
             line.seconds(item.start_ns),

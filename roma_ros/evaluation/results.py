@@ -50,6 +50,7 @@ class Result:
     :param figures: by their names.
     :param baselines: the same of what needs no model, by its name.
     :param published: what others published, as dictionaries of ``Published``.
+    :param thresholds: of the triggers, by kind of instruction.
     :param lines: of the samples; none where they are not there.
     """
 
@@ -62,6 +63,7 @@ class Result:
     figures: dict[str, Figure]
     baselines: dict[str, dict[str, Figure]] = field(default_factory=dict)
     published: tuple[Mapping[str, Any], ...] = ()
+    thresholds: dict[str, float] = field(default_factory=dict)
     lines: tuple[Line, ...] = ()
 
 
@@ -122,6 +124,7 @@ def _result(item: Mapping[str, Any], folder: Path) -> Result:
             date=item['date'],
             figures={key: (value, None) for key, value in item['figures'].items()},
             published=tuple(item['published']),
+            thresholds=_thresholds(item['settings']['triggers']),
             lines=found,
         )
     trained_on = item['trained_on']
@@ -133,9 +136,14 @@ def _result(item: Mapping[str, Any], folder: Path) -> Result:
         samples=item['seeds']['count'],
         date=item['date'],
         figures=_tabletop_figures(item),
+        thresholds=_thresholds(item['thresholds']),
         baselines={key: _tabletop_figures(row) for key, row in item['baselines'].items()},
         lines=found,
     )
+
+
+def _thresholds(triggers: Mapping[str, Any]) -> dict[str, float]:
+    return {kind: t['threshold'] for kind, t in triggers.items() if isinstance(t, Mapping)}
 
 
 def _read_lines(path: Path, item: Mapping[str, Any]) -> tuple[Line, ...]:
@@ -161,8 +169,9 @@ def _tabletop_figures(item: Mapping[str, Any]) -> dict[str, Figure]:
             if isinstance(value, int | float) or value is None:
                 figures[f'{group}: {key}'] = (value, _interval(intervals.get(key)))
             elif isinstance(value, Mapping) and key != 'intervals':
+                of_sense = intervals if key == 'by_sense' else {}
                 for sub, number in value.items():
-                    figures[f'{group}: {key}, {sub}'] = (number, _interval(intervals.get(sub)))
+                    figures[f'{group}: {key}, {sub}'] = (number, _interval(of_sense.get(sub)))
     return figures
 
 
