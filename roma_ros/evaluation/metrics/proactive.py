@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from .spans import check_spans, Span
+from .spans import check_spans, check_times, Span
 
 #: StreamingBench: how far from the true time an output still is in time [s].
 TIME_TOLERANCE_S = 2.0
@@ -54,9 +54,9 @@ def interval_outcome(first_s: float | None, span: Span) -> Outcome:
     Judge the first time that was spoken against a closed span.
 
     Source: ROMA's ``eval_window.py`` (OmniMMI PA) and ``eval_spo.py`` (StreamingBench PO): correct
-    iff start <= first <= end; what came later does not count. Traps: one early word loses the
-    sample; ROMA's time is the index of a second (its begin), a session speaks at its end.
-    OmniMMI's own scorer is not in its repository: whether it is the same is not known.
+    iff start <= first <= end; what came later does not count. OmniMMI's own script has the same
+    rule, see :func:`alerting_score`. Traps: one early word loses the sample; ROMA's time is the
+    index of a second (its begin), a session speaks at its end.
 
     :param first_s: when it was spoken first; None: never.
     :param span: when it was due [s].
@@ -117,6 +117,53 @@ def interval_accuracy(
         repeated=num_repeated / count,
         count=count,
     )
+
+
+@dataclass(frozen=True)
+class AlertingScore:
+    """
+    OmniMMI PA by its own script: shares 0..1, means over samples.
+
+    :param accuracy: the first response is in the span.
+    :param precision: share of a sample's responses in the span.
+    :param mean_iou: overlap of the span with that from the first to the last response.
+    """
+
+    accuracy: float
+    precision: float
+    mean_iou: float
+    count: int
+
+
+def alerting_score(samples: Sequence[tuple[Sequence[float], Span]]) -> AlertingScore:
+    """
+    Judge OmniMMI Proactive Alerting by the official definition.
+
+    Source: ``evaluations/evaluate.py --benchmark_name pa`` of github.com/OmniMMI/OmniMMI. The span
+    is closed; a sample without responses has 0 in all three. Its driver drops responses before
+    second 1. Traps: the accuracy sees the first response alone; the overlap is over the hull, and
+    0 for a single response, so it rewards to go on speaking until the end.
+
+    :param samples: when the model responded, in order, and when it was due.
+    :raises ValueError: without samples, or when a time or span is none.
+    """
+    if not samples:
+        raise ValueError('there are no samples to judge')
+    right, inside, overlaps = 0, 0.0, 0.0
+    for times_s, (start_s, end_s) in samples:
+        check_times(times_s, what='the model')
+        check_spans([(start_s, end_s)], what='the annotation')
+        given = [time_s for time_s in times_s if time_s >= 1]
+        if not given:
+            continue
+        hits = [start_s <= time_s <= end_s for time_s in given]
+        right += hits[0]
+        inside += sum(hits) / len(hits)
+        hull = max(given[-1], end_s) - min(given[0], start_s)
+        both = min(given[-1], end_s) - max(given[0], start_s)
+        overlaps += max(0.0, both) / hull if hull else 0.0
+    count = len(samples)
+    return AlertingScore(right / count, inside / count, overlaps / count, count)
 
 
 @dataclass(frozen=True)

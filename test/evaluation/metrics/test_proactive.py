@@ -2,6 +2,7 @@ from hypothesis import given, strategies as st
 import pytest
 
 from roma_ros.evaluation.metrics.proactive import (
+    alerting_score,
     interval_accuracy,
     interval_outcome,
     Outcome,
@@ -74,6 +75,25 @@ def test_official_output_is_in_time_within_two_seconds_both_ways():
     assert accuracy.time == pytest.approx(3 / 6)
     assert accuracy.answer == pytest.approx(2 / 6)
     assert output(10, 'It is 15.').correct  # the substring trap
+
+
+def test_official_alerting_by_hand():
+    score = alerting_score(
+        [
+            ([4.0, 6.0, 12.0], (3.0, 8.0)),  # right; two of three inside; 4 of 9 s overlap
+            ([2.0, 5.0], (3.0, 8.0)),  # early; one of two inside; 2 of 6 s overlap
+            ([0.5, 5.0], (3.0, 8.0)),  # what comes before second 1 is dropped; one response
+            ([], (3.0, 8.0)),
+        ]
+    )
+    assert score.accuracy == pytest.approx(2 / 4)
+    assert score.precision == pytest.approx((2 / 3 + 1 / 2 + 1) / 4)
+    assert score.mean_iou == pytest.approx((4 / 9 + 2 / 6 + 0) / 4)
+    assert alerting_score([([5.0], (5.0, 5.0))]).mean_iou == 0
+    with pytest.raises(ValueError, match='no samples'):
+        alerting_score([])
+    with pytest.raises(ValueError, match='nan'):
+        alerting_score([([float('nan')], (1.0, 2.0))])
 
 
 def test_nothing_to_judge_is_an_error():
