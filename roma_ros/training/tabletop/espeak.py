@@ -22,6 +22,9 @@ _PHONEME_EVENTS, _DONT_EXIT = 1, 0x8000
 _RATE, _VOLUME, _PITCH = 1, 2, 3
 _EVENT_WORD, _EVENT_PHONEME = 1, 7
 
+#: Pairs of letters that are one phoneme.
+_PAIRS = re.compile('th|sh|ch|ck|wh|ll|ee|oo')
+
 #: The library keeps its state in static memory: one sentence at a time in one process.
 _LOCK = threading.Lock()
 
@@ -161,7 +164,7 @@ def _word_spans(
         last = min((i for i in starts if i > index), default=len(words))
         begin, end = starts[first], starts.get(last, num_samples)
         inside = [s for s, name in phonemes if begin <= s < end and not name.startswith(b'_')]
-        letters = [len(m.group()) for m in words[first:last]]
+        letters = [len(_PAIRS.sub('x', m.group().lower())) for m in words[first:last]]
         share = sum(letters[: index - first]) / sum(letters)
         bounds.append(inside[min(max(round(share * len(inside)), 1), len(inside) - 1)])
     spans = []

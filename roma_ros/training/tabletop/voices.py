@@ -54,7 +54,7 @@ _Samples = npt.NDArray[np.float32]
 
 _log = logging.getLogger(__name__)
 #: Raised when the same arguments come to give other samples or times.
-_VERSION = 2
+_VERSION = 3
 _PACKAGES = {'espeak': 'espeakng-loader', HIBARI: 'hibari-tts'}
 _PINNED = {'espeakng-loader': '0.2.4', 'hibari-tts': '0.2.1'}
 #: Samples below this share of the loudest one are silence before and after an utterance.

@@ -43,6 +43,20 @@ def test_words_said_as_one_are_told_apart():
         assert 0.05 <= (end - begin) / speech.rate_hz <= 0.5
 
 
+def test_words_said_as_one_are_parted_between_phonemes():
+    # "was the" is one too. The voiced hiss of "s" ends where "the" begins.
+    speech = synthesize('what was the last sound', voice='en-us')
+    assert [word for word, _, _ in speech.words] == ['what', 'was', 'the', 'last', 'sound']
+    _, begin, end = speech.words[1]
+
+    def hiss(start: int, stop: int) -> float:
+        spectrum = np.square(np.abs(np.fft.rfft(speech.samples[start:stop].astype(float), 4096)))
+        return spectrum[700:].sum() / spectrum.sum()
+
+    quarter = (end - begin) // 4
+    assert hiss(end - quarter, end) > 3 * hiss(begin, begin + quarter)
+
+
 def test_a_pause_belongs_to_no_word():
     speech = synthesize('yellow, many', voice='en-us')
     (_, _, end), (_, begin, _) = speech.words
