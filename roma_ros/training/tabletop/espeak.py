@@ -1,5 +1,6 @@
 """Speech from espeak-ng with the time of every word, through its library."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 import ctypes
@@ -144,12 +145,13 @@ def _word_spans(
 ) -> tuple[tuple[str, int, int], ...]:
     """Find where each word begins and ends, from espeak-ng's word and phoneme events."""
     words = list(re.finditer(r"[A-Za-z0-9']+", text))
-    by_position = {match.start(): index for index, match in enumerate(words)}
-    starts = {
-        by_position[position]: sample
-        for type_, position, sample, _ in events
-        if type_ == _EVENT_WORD and position in by_position
-    }
+    ends = [match.end() for match in words]
+    starts: dict[int, int] = {}
+    for type_, position, sample, _ in events:
+        # Of a word or of the quote or dash before it; some words have two events.
+        index = bisect_right(ends, position)
+        if type_ == _EVENT_WORD and index < len(words):
+            starts.setdefault(index, sample)
     phonemes = [(sample, name) for type_, _, sample, name in events if type_ == _EVENT_PHONEME]
     if 0 not in starts:
         raise ValueError(f'espeak-ng gave no times for the words of {text!r}')

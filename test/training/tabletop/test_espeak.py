@@ -57,6 +57,13 @@ def test_words_said_as_one_are_parted_between_phonemes():
     assert hiss(end - quarter, end) > 3 * hiss(begin, begin + quarter)
 
 
+@pytest.mark.parametrize('text', ['"What is that?" -- a bell', '-- what is (that) a bell'])
+def test_punctuation_is_no_word(text):
+    speech = synthesize(text, voice='en-us')
+    assert [word for word, _, _ in speech.words] == ['what', 'is', 'that', 'a', 'bell']
+    assert all(begin < end for _, begin, end in speech.words)
+
+
 def test_a_pause_belongs_to_no_word():
     speech = synthesize('yellow, many', voice='en-us')
     (_, _, end), (_, begin, _) = speech.words
