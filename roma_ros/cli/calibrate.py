@@ -22,7 +22,8 @@ from .progress import ProgressLine
 
 if TYPE_CHECKING:
     from ..evaluation.score_files import Label, Scores
-    from ..policy.calibration import Calibration, ScoredInstruction
+    from ..policy.calibration import Calibration
+    from ..policy.scored_instructions import ScoredInstruction
     from ..runtime.factory import Runtime
 
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..policy.calibration import ScoredInstruction
 from ..policy.instructions import InstructionKind, parse_instruction
+from ..policy.scored_instructions import ScoredInstruction
 from .metrics.spans import check_spans, Span
 from .record import read_record
 

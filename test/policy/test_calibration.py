@@ -4,8 +4,9 @@ from hypothesis import given, settings, strategies as st
 import numpy as np
 import pytest
 
-from roma_ros.policy.calibration import calibrate, ScoredInstruction, Verdict
+from roma_ros.policy.calibration import calibrate, Verdict
 from roma_ros.policy.instructions import InstructionKind
+from roma_ros.policy.scored_instructions import ScoredInstruction
 from roma_ros.policy.triggers import PRESETS, Trigger, TriggerConfig
 
 TRIGGER = TriggerConfig(threshold=0.6, window_units=2, hysteresis=0.1)

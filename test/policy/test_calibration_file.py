@@ -3,9 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from roma_ros.policy.calibration import calibrate, Calibration, ScoredInstruction, Verdict
+from roma_ros.policy.calibration import calibrate, Calibration, Verdict
 from roma_ros.policy.calibration_file import describe, format_parameters, PARAMETERS
 from roma_ros.policy.instructions import InstructionKind
+from roma_ros.policy.scored_instructions import ScoredInstruction
 from roma_ros.policy.triggers import PRESETS
 
 
