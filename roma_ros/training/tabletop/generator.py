@@ -61,6 +61,8 @@ def make_stream(
     """
     if split not in _SPLITS:
         raise ValueError(f'no split {split!r}; there are {", ".join(_SPLITS)}')
+    if seed < 0:
+        raise ValueError(f'the seed is {seed}: expected 0 or more')
     if duration_s < _SHORTEST_S:
         raise ValueError(f'a stream of {duration_s} s: expected {_SHORTEST_S} s or more')
     scene_rng, sound_rng, task_rng, look_rng, voice_rng, noise_rng = (

@@ -23,6 +23,7 @@ MAX_THINGS = len(SLOTS_X)
 EVENT_GAP_S = 1.5
 
 _CAST = 4
+_AWAY = -1.0
 _JITTER = 0.025
 _NUDGE = 0.03
 _LEAST_RUN_UP = 0.1
@@ -77,7 +78,7 @@ class _Table:
             Thing(i, pairs[j][0], pairs[j][1], SIZES[size])
             for i, (j, size) in enumerate(zip(chosen, sizes, strict=True))
         ]
-        self.paths = [Path(t, Track(-1.0), Track(self.floor_y - t.radius)) for t in things]
+        self.paths = [Path(t, Track(_AWAY), Track(self.floor_y - t.radius)) for t in things]
         self.slots: list[Path | None] = [None] * len(SLOTS_X)
         self.covered: set[int] = set()
         self.seen_since: dict[int, float] = {}
@@ -212,6 +213,7 @@ class _Table:
 
     def leave(self, path: Path, slot: int, end: float, leave_s: float, time_s: float) -> float:
         _roll(path, time_s - leave_s, time_s, end)
+        path.x.jump(time_s, _AWAY)
         self.slots[slot] = None
         self.hide(path, time_s)
         self.tell(time_s, 'leaves', path)
