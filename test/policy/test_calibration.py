@@ -42,16 +42,16 @@ def false_ones(item, trigger, tolerance_s=1.0):
 
 
 def test_a_long_good_recording_is_promised_and_the_promise_holds_on_another_one():
-    result = calibrate([scored(4.0)], trigger=TRIGGER, false_per_hour=4.0)
+    result = calibrate([scored(2.0)], trigger=TRIGGER, false_per_hour=4.0)
     assert result.verdict is Verdict.PROMISED
     assert result.held_out_per_hour_high <= 4.0
     assert result.held_out_recall > 0.95
-    assert result.hours == pytest.approx(4.0)
-    assert result.num_windows == 120
-    fresh = scored(10.0, seed=1)
-    assert false_ones(fresh, result.trigger) / 10.0 <= 4.0
+    assert result.hours == pytest.approx(2.0)
+    assert result.num_windows == 60
+    fresh = scored(4.0, seed=1)
+    assert false_ones(fresh, result.trigger) / 4.0 <= 4.0
     # The preset alone does not keep the rate, or misses: that is what calibration is for.
-    strict = calibrate([scored(4.0, noise=2.5)], trigger=TRIGGER, false_per_hour=4.0)
+    strict = calibrate([scored(2.0, noise=2.5)], trigger=TRIGGER, false_per_hour=4.0)
     assert strict.trigger.threshold > result.trigger.threshold
     assert strict.held_out_recall < result.held_out_recall
 
@@ -71,7 +71,7 @@ def test_a_short_recording_promises_nothing_however_good_it_is():
     assert result.needed_hours == pytest.approx(3.0, rel=0.01)
 
 
-@pytest.mark.parametrize('seed', range(6))
+@pytest.mark.parametrize('seed', range(3))
 def test_the_promise_is_kept_on_fresh_data_of_the_same_kind(seed):
     """Chosen at the upper limit and not at the rate itself, which would be a coin toss."""
     result = calibrate([scored(2.5, noise=2.4, seed=seed)], trigger=TRIGGER, false_per_hour=12.0)
@@ -134,7 +134,7 @@ def test_a_threshold_that_does_not_carry_over_is_told():
     assert result.held_out_per_hour > 3.0
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.integers(0, 50), st.floats(0.5, 3.0))
 def test_a_stricter_target_never_lowers_false_alerts_at_the_price_of_nothing(seed, noise):
     item = scored(0.3, noise=noise, seed=seed)
@@ -145,7 +145,7 @@ def test_a_stricter_target_never_lowers_false_alerts_at_the_price_of_nothing(see
         assert strict.recall <= loose.recall
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.integers(0, 50), st.randoms())
 def test_the_order_of_recordings_does_not_count(seed, random):
     items = [scored(0.1, seed=seed + i, stream=f's{i}', noise=2.0) for i in range(6)]
@@ -176,7 +176,7 @@ def test_time_that_was_not_scored_is_not_counted():
 
 
 def test_scaling_makes_probabilities_believable_on_what_was_held_out():
-    item = scored(2.0, noise=2.0)
+    item = scored(1.0, noise=2.0)
     sure = np.array(item.probabilities) ** 0.25
     result = calibrate([replace(item, probabilities=sure)], trigger=TRIGGER, false_per_hour=60.0)
     assert result.calibration_error[1] < 0.02 < result.calibration_error[0]
