@@ -15,6 +15,12 @@ TOLERANCE_S = 1.0
 #: Groups of the tabletop's figures.
 _TABLETOP_GROUPS = ('alert', 'narration', 'questions', 'silent')
 
+_TRAINED = {
+    True: 'TRAINED ON IT',
+    False: 'never saw it',
+    None: 'not known whether it saw it',
+}
+
 #: A figure and its interval, where it has one.
 Figure = tuple[float | None, tuple[float, float] | None]
 
@@ -46,7 +52,8 @@ class Result:
     One benchmark on one model.
 
     :param benchmark: its name in ``roma eval --list``.
-    :param trained_on_it: whether the model has been trained on it; None: its maker does not say.
+    :param about: what stands under the model's name: how many samples, whether it saw the set.
+    :param date: ISO 8601; empty: not known.
     :param figures: by their names.
     :param baselines: the same of what needs no model, by its name.
     :param published: what others published, as dictionaries of ``Published``.
@@ -57,8 +64,7 @@ class Result:
     benchmark: str
     title: str
     model: str
-    trained_on_it: bool | None
-    samples: int
+    about: tuple[str, ...]
     date: str
     figures: dict[str, Figure]
     baselines: dict[str, dict[str, Figure]] = field(default_factory=dict)
@@ -69,7 +75,7 @@ class Result:
 
 def read_results(path: Path, *, lines: Path | None = None) -> list[Result]:
     """
-    Read what ``roma eval --json`` wrote, with the lines that lie beside it.
+    Read what ``roma eval --json`` or ``roma human --json`` wrote, with the lines beside it.
 
     :param path: the JSON file.
     :param lines: folder of the lines; None: where ``roma eval`` leaves them.
@@ -111,34 +117,55 @@ def seconds_due(track: Track) -> list[bool]:
 
 
 def _result(item: Mapping[str, Any], folder: Path) -> Result:
+    if 'benchmark' not in item:
+        return _person(item)
     name = item['benchmark']
-    is_tabletop = name == 'tabletop'
-    found = _read_lines(folder / f'{item["split"] if is_tabletop else name}.jsonl', item)
-    if not is_tabletop:
-        return Result(
-            benchmark=name,
-            title=item['title'],
-            model=item['model']['name'],
-            trained_on_it=item['trained_on_it'],
-            samples=item['samples'],
-            date=item['date'],
-            figures={key: (value, None) for key, value in item['figures'].items()},
-            published=tuple(item['published']),
-            thresholds=_thresholds(item['settings']['triggers']),
-            lines=found,
-        )
-    trained_on = item['trained_on']
+    if name == 'tabletop':
+        return _tabletop(item, folder)
     return Result(
         benchmark=name,
+        title=item['title'],
+        model=item['model']['name'],
+        about=(f'{item["samples"]} samples', _TRAINED[item['trained_on_it']]),
+        date=item['date'],
+        figures={key: (value, None) for key, value in item['figures'].items()},
+        published=tuple(item['published']),
+        thresholds=_thresholds(item['settings']['triggers']),
+        lines=_read_lines(folder / f'{name}.jsonl', item),
+    )
+
+
+def _tabletop(item: Mapping[str, Any], folder: Path) -> Result:
+    trained_on = item['trained_on']
+    return Result(
+        benchmark='tabletop',
         title=f'Tabletop, {item["split"]} split',
         model=item['model']['name'],
-        trained_on_it=None if trained_on is None else 'tabletop' in trained_on,
-        samples=item['seeds']['count'],
+        about=(
+            f'{item["seeds"]["count"]} streams',
+            _TRAINED[None if trained_on is None else 'tabletop' in trained_on],
+        ),
         date=item['date'],
         figures=_tabletop_figures(item),
-        thresholds=_thresholds(item['thresholds']),
         baselines={key: _tabletop_figures(row) for key, row in item['baselines'].items()},
-        lines=found,
+        thresholds=_thresholds(item['thresholds']),
+        lines=_read_lines(folder / f'{item["split"]}.jsonl', item),
+    )
+
+
+def _person(item: Mapping[str, Any]) -> Result:
+    """Return what ``roma human`` wrote: alerts of a person, and of others on the same clips."""
+    return Result(
+        benchmark='tabletop',
+        title='Alerts, against a person',
+        model=item['model']['name'],
+        about=('a person',),
+        date='',
+        figures=_tabletop_figures({'alert': item['alert']}),
+        baselines={
+            key: _tabletop_figures({'alert': row.get('alert', {})})
+            for key, row in item['baselines'].items()
+        },
     )
 
 

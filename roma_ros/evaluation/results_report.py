@@ -23,12 +23,6 @@ from .result_baselines import baseline_figures
 from .results import Figure, Result, seconds_due, TOLERANCE_S, Track, tracks_of
 from .sample_timeline import draw_sample, pictures_of
 
-_TRAINED = {
-    True: 'trained on it',
-    False: 'never saw it',
-    None: 'not known whether it saw it',
-}
-
 
 def write_results_report(
     folder: Path, results: Sequence[Result], *, num_samples: int = 6, data: Path | None = None
@@ -46,7 +40,7 @@ def write_results_report(
     page = folder / 'report.html'
     written = [page]
     sections = []
-    ordered = sorted(results, key=lambda r: _place(r.benchmark))
+    ordered = sorted(results, key=lambda r: (_place(r.benchmark), r.title))
     for _, group in groupby(ordered, key=lambda r: (r.benchmark, r.title)):
         of_benchmark = list(group)
         sections.append(_figures_section(of_benchmark))
@@ -152,11 +146,8 @@ def _figures_section(results: Sequence[Result]) -> str:
 
 
 def _model_head(result: Result) -> str:
-    warn = ' class="warn"' if result.trained_on_it else ''
-    return (
-        f'<th{warn}>{escape(result.model)}<small>{result.samples} samples</small>'
-        f'<small>{_TRAINED[result.trained_on_it]}</small></th>'
-    )
+    about = ''.join(f'<small>{escape(words)}</small>' for words in result.about)
+    return f'<th>{escape(result.model)}{about}</th>'
 
 
 def _value(figure: Figure | None, css: str) -> str:
@@ -230,8 +221,8 @@ def _page(results: Sequence[Result], sections: Sequence[str]) -> str:
         files(__package__).joinpath('results_report.html').read_text(encoding='utf-8')
     )
     models = ', '.join(dict.fromkeys(result.model for result in results))
-    dates = sorted(result.date[:10] for result in results)
-    days = dates[0] if dates[0] == dates[-1] else f'{dates[0]} to {dates[-1]}'
+    dates = sorted({result.date[:10] for result in results if result.date})
+    days = ' to '.join(dates[:1] + dates[1:][-1:])
     rows = [
         (
             item.benchmark,

@@ -1,6 +1,6 @@
 """Results of every benchmark, in the form in which they lie on disk, to one page."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 import json
 import re
 
@@ -106,7 +106,7 @@ def test_results_of_every_benchmark_are_read(all_results):
     assert all(result.lines for result in results)
     assert results[2].thresholds == {'alert': 0.5}
     youcook = next(result for result in results if result.benchmark == 'youcook2')
-    assert youcook.trained_on_it
+    assert youcook.about == ('1 samples', 'TRAINED ON IT')
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_baselines_are_judged_by_the_benchmarks_own_metric(official, name):
 def test_tabletop_figures_stand_with_their_intervals(tabletop_result):
     (result,) = read_results(tabletop_result)
     assert result.title == 'Tabletop, test split'
-    assert result.trained_on_it
+    assert result.about == ('4 streams', 'TRAINED ON IT')
     assert result.figures['alert: f1'][0] is not None
     assert len(result.figures['alert: f1'][1]) == 2
     assert result.figures['questions: count, spoken'][1] is None
@@ -176,7 +176,7 @@ def test_one_page_holds_it_all(all_results, tabletop_result, official, tmp_path)
     # Comparable or not, and why.
     assert re.search(r'<td class="apart" title="\* not comparable: [^"]+">53.7&nbsp;\*</td>', page)
     assert re.search(r'<td title="comparable: [^"]+">31.3</td>', page)
-    assert 'trained on it' in page
+    assert '<small>TRAINED ON IT</small>' in page
     assert 'ROMA without parts of it' in page
     names = {path.name for path in written[1:]}
     assert {plot.name + '.png' for plot in plots_of(tabletop)} <= names
@@ -205,6 +205,23 @@ def test_a_threshold_is_drawn_where_it_was(make_line):
         return float(re.search(r'class="threshold" d="M\S+ ([\d.]+)', html).group(1))
 
     assert level(0.9) < level(0.5) < level(0.1)
+
+
+def test_a_person_stands_beside_models(make_line, tmp_path):
+    lines = [make_line(f's{i}') for i in range(3)]
+    scored = score_tabletop(lines)
+    path = tmp_path / 'anna.json'
+    baselines = {'always': scored, 'model': scored}
+    path.write_text(json.dumps({'model': {'name': 'anna'}, **scored, 'baselines': baselines}))
+    (result,) = read_results(path)
+    assert (result.model, result.about) == ('anna', ('a person',))
+    assert set(result.baselines) == {'always', 'model'}
+    assert all(name.startswith('alert: ') for name in result.figures)
+    others = [replace(result, title='Tabletop, test split', model=name) for name in 'bc']
+    results = [others[0], result, others[1]]
+    page = write_results_report(tmp_path / 'report', results)[0].read_text()
+    assert page.count('<h2>Alerts, against a person</h2>') == 1
+    assert page.count('<h2>Tabletop, test split</h2>') == 1
 
 
 def test_without_lines_there_are_figures_alone(tabletop_result, tmp_path):
