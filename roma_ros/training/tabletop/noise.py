@@ -58,13 +58,14 @@ def make_noise(rng: np.random.Generator, num_samples: int, *, split: Split) -> _
     slope = rng.uniform(0, _MAX_SLOPE)
     gain_db = rng.uniform(-_MAX_GAIN_DB, _MAX_GAIN_DB, len(_CORNERS_HZ))
     rms = MIN_NOISE_RMS * (MAX_NOISE_RMS / MIN_NOISE_RMS) ** rng.random()
-    white = rng.standard_normal(num_samples, dtype=np.float32)
+    # White noise, as its spectrum: real and imaginary parts.
+    white = rng.standard_normal(2 * (num_samples // 2 + 1), dtype=np.float32).view(np.complex64)
 
     octaves, hats = _bands(num_samples)
     tilt = np.exp2(octaves * np.float32(-slope / 2))
-    # Parseval: white noise of variance 1 has the power of the tilt's mean square.
-    tilt *= np.float32(np.sqrt(1 - share) / np.sqrt(np.mean(np.square(tilt))))
-    spectrum = tilt * np.fft.rfft(white)
+    # Parseval: of mean power 1, as the loop is.
+    tilt *= np.float32(np.sqrt((1 - share) * num_samples / 2 / np.mean(np.square(tilt))))
+    spectrum = tilt * white
     spectrum += np.float32(np.sqrt(share)) * np.fft.rfft(
         np.resize(np.roll(loop, -first), num_samples)
     )

@@ -175,7 +175,8 @@ def _hum(rng: np.random.Generator) -> _Samples:
     orders = np.arange(1, rng.integers(6, 16))
     amplitude = rng.uniform(0.3, 1, len(orders)) / orders ** rng.uniform(0.5, 1.1)
     phase = rng.uniform(0, 2 * np.pi, len(orders))
-    wave = amplitude @ np.sin(2 * np.pi * base_hz * orders[:, None] * seconds + phase[:, None])
+    steady = np.full(len(orders), np.inf)
+    wave = _modes(len(seconds), base_hz * orders, amplitude, steady, phase)
     swell = 1 + rng.uniform(0, 0.25) * np.sin(2 * np.pi * rng.uniform(2, 9) * seconds)
     return _fade(wave * swell, in_s=0.06, out_s=0.08)
 
