@@ -8,6 +8,8 @@ Measure what a stream costs on this machine.
     roma bench stream --unbounded --limit-minutes 30
     roma bench instructions
     roma bench eviction
+    roma bench scaling
+    roma bench compare before.json after.json
 """
 
 import argparse
@@ -18,7 +20,14 @@ import sys
 import time
 from typing import Any
 
-from .bench_tables import eviction_table, instructions_table, step_table, stream_table
+from .bench_tables import (
+    compare_table,
+    eviction_table,
+    instructions_table,
+    scaling_table,
+    step_table,
+    stream_table,
+)
 from .progress import ProgressLine
 
 
@@ -106,6 +115,17 @@ def _parser() -> argparse.ArgumentParser:
         'instructions', parents=[common, engine], help='what one more standing instruction costs'
     )
     instructions.set_defaults(run=_run_instructions, table=instructions_table)
+    scaling = verbs.add_parser(
+        'scaling',
+        parents=[common, engine],
+        help='a unit against age, window, frame size, alerts and size of the network',
+    )
+    scaling.set_defaults(run=_run_scaling, table=scaling_table)
+    scaling.add_argument('--units', type=int, default=20, help='measured at each point; else 20')
+    compare = verbs.add_parser('compare', help='two runs of one benchmark, figure by figure')
+    compare.set_defaults(run=_run_compare, table=compare_table, json=None)
+    compare.add_argument('first', type=Path, help='JSON of a run')
+    compare.add_argument('second', type=Path, help='JSON of another')
     eviction = verbs.add_parser(
         'eviction',
         parents=[common, engine],
@@ -113,6 +133,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     eviction.set_defaults(run=_run_eviction, table=eviction_table)
     return parser
+
+
+def _run_scaling(options: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:
+    from ..bench.scaling import run_scaling
+    from ..model.config import read_config, TokenIds
+
+    runtime = _load(options)
+    tokenizer = runtime.protocol.tokenizer
+    config = read_config(runtime.path, TokenIds.lookup(tokenizer.token_to_id))
+    return run_scaling(runtime, config, num_units=options.units, on_point=line.show)
+
+
+def _run_compare(options: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:
+    from ..bench.compare import compare_runs
+
+    first, second = (
+        json.loads(path.read_text(encoding='utf-8')) for path in (options.first, options.second)
+    )
+    return {'changes': [vars(change) for change in compare_runs(first, second)]}
 
 
 def _positive(text: str) -> float:

@@ -60,6 +60,26 @@ def _signed(value: float | None) -> str:
     return '(too short to tell)' if value is None else f'{value:+.2f}'
 
 
+def scaling_table(figures: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of what a unit costs along each axis."""
+    yield 'axis                                  value    tokens    unit ms   to the first'
+    for p in figures['points']:
+        yield (
+            f'{p["axis"]:<30} {p["value"]:12,.4g} {p["tokens"]:9,} {p["unit_ms_p50"]:10.1f} '
+            f'{p["ratio"]:14.2f}'
+        )
+
+
+def compare_table(figures: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of two runs side by side."""
+    yield f'{"figure":<52} {"first":>11} {"second":>11} {"ratio":>7}'
+    for c in figures['changes']:
+        note = ''
+        if c['is_cost'] and not 0.95 < c['ratio'] < 1.05:
+            note = '  better' if c['ratio'] < 1 else '  worse'
+        yield f'{c["name"]:<52} {c["first"]:11.4g} {c["second"]:11.4g} {c["ratio"]:7.3f}{note}'
+
+
 def instructions_table(figures: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of what instructions cost."""
     yield 'alerts   stream    unit ms   to none   ms an alert   cache tokens   cache KiB   new MiB'
