@@ -18,6 +18,7 @@ from typing import Any
 
 from .fleet_options import add_fleet_options, executor, num_threads
 from .progress import ProgressLine
+from .tabletop_table import tabletop_table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -226,7 +227,7 @@ def _run_tabletop(options: argparse.Namespace, progress: ProgressLine) -> int:
         on_line=lambda step, done, total: progress.show(f'{step}: {done} of {total} streams'),
     )
     progress.finish()
-    for line in _tabletop_table(figures):
+    for line in tabletop_table(figures):
         print(line)
     _write(options.json, figures)
     return 0
@@ -254,30 +255,6 @@ def _write(path: Path | None, figures: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
     print(f'figures: {path}')
-
-
-def _tabletop_table(figures: dict[str, Any]) -> Iterator[str]:
-    head = 'alert F1,sight,sound,joint,delay s,false/h,time F1,slots,spoken,typed,silent/h'
-    yield f'{"":<30}' + ''.join(f'{name:>9}' for name in head.split(','))
-    rows = {figures['model']['name']: figures} | figures['baselines']
-    for name, row in rows.items():
-        alert, narration = row.get('alert', {}), row.get('narration', {})
-        questions, silent = row.get('questions', {}), row.get('silent', {})
-        senses = alert.get('by_sense', {})
-        values = (
-            alert.get('f1'),
-            *(senses.get(sense) for sense in ('sight', 'sound', 'joint')),
-            alert.get('delay_s_median'),
-            alert.get('false_alerts_per_hour'),
-            narration.get('time_f1'),
-            narration.get('slot_accuracy'),
-            questions.get('spoken'),
-            questions.get('typed'),
-            silent.get('false_alerts_per_hour'),
-        )
-        yield f'{name:<30}' + ''.join(
-            f'{"":>9}' if value is None else f'{value:9.3g}' for value in values
-        )
 
 
 if __name__ == '__main__':

@@ -28,10 +28,7 @@ def baseline_figures(lines: Sequence[Line]) -> dict[str, Any]:
 
     :param lines: of a run; only the truth and the signals in them are read.
     """
-    rules: dict[str, list[tuple[Any, _Rule]]] = {
-        'always': [(None, lambda line: [True] * line['seconds'])],
-        'never': [(None, lambda line: [False] * line['seconds'])],
-        'every_k_seconds': [(k, _every(k)) for k in range(2, 9)],
+    rules = _blind_rules() | {
         'motion': _thresholds(lines, 'motion'),
         'loudness': _thresholds(lines, 'loudness_db'),
     }
@@ -54,8 +51,33 @@ def baseline_figures(lines: Sequence[Line]) -> dict[str, Any]:
     return figures
 
 
+def alert_baselines(lines: Sequence[Line]) -> dict[str, Any]:
+    """
+    Return the figures of the baselines that neither see nor hear, on alerts alone.
+
+    :param lines: with alerts; nothing else of them is read.
+    """
+    figures: dict[str, Any] = {}
+    for name, candidates in _blind_rules().items():
+        _, rule = max(candidates, key=lambda c: _alert_f1(lines, c[1]))
+        scored = score_tabletop([_speak(line, rule, rule, '') for line in lines])
+        figures[name] = {
+            'alert': _without_intervals(scored['alert']),
+            'silent': _without_intervals(scored['silent']),
+        }
+    return figures
+
+
+def _blind_rules() -> dict[str, list[tuple[Any, _Rule]]]:
+    return {
+        'always': [(None, lambda line: [True] * int(line['seconds']))],
+        'never': [(None, lambda line: [False] * int(line['seconds']))],
+        'every_k_seconds': [(k, _every(k)) for k in range(2, 9)],
+    }
+
+
 def _every(k: int) -> _Rule:
-    return lambda line: [(i + 1) % k == 0 for i in range(line['seconds'])]
+    return lambda line: [(i + 1) % k == 0 for i in range(int(line['seconds']))]
 
 
 def _above(name: str, threshold: float) -> _Rule:
