@@ -1,4 +1,5 @@
 from collections import Counter
+from itertools import pairwise
 import math
 
 import pytest
@@ -40,7 +41,7 @@ def test_an_event_is_complete_in_the_first_half_of_a_second(streams):
 def test_events_are_apart(streams):
     for stream in streams:
         times = [event.time_s for event in stream.events]
-        assert all(b - a >= 1.5 for a, b in zip(times, times[1:], strict=False))
+        assert all(b - a >= 1.5 for a, b in pairwise(times))
         units = [math.ceil(t) for t in times]
         assert len(set(units)) == len(units)
 

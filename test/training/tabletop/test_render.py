@@ -23,7 +23,7 @@ def cut(frame, box):
 
 def test_a_thing_is_where_its_box_is_and_of_its_color():
     checked = 0
-    for seed in range(40):
+    for seed in range(14):
         stream = make_stream(seed, split='train', size=SIZE, plain=True, audible=False)
         for second in range(0, 16, 3):
             time_s = second + 0.5
@@ -44,7 +44,7 @@ def test_a_thing_is_where_its_box_is_and_of_its_color():
                 assert drawn[:, :3].any()
                 assert drawn[:, -3:].any()
                 checked += 1
-    assert checked > 150
+    assert checked > 50
 
 
 def test_sizes_differ(streams):
