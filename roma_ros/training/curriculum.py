@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 Objective = Literal['towers', 'answers', 'speak']
 Part = Literal['all', 'decoder', 'head']
@@ -37,6 +37,7 @@ class Phase:
     :param train: ``all``; ``decoder``: all but the towers, as published; ``head``: the speak head
         alone.
     :param accumulate: batches in one optimizer step.
+    :param cards: learn from cards in place of streams; for the towers. See ``cards``.
     :raises ValueError: when a value is out of its range.
     """
 
@@ -53,6 +54,7 @@ class Phase:
     tower_weight: float = 0.0
     train: Part = 'all'
     accumulate: int = 1
+    cards: bool = False
 
     def __post_init__(self) -> None:
         for field, allowed in (
@@ -95,6 +97,7 @@ class TrainConfig:
     :param phases: what is learned, in order.
     :param seed: of the streams and of new weights.
     :param learn_narration: narrated words are targets, too; see ``supervise_tabletop``.
+    :param augment: change how each training stream looks and sounds; see ``augmentation``.
     :param precision: ``no`` or ``bf16``: products in bfloat16, weights in float32.
     :param workers: processes that make streams; 0: the trainer itself.
     :param clip_norm: largest norm of the gradient.
@@ -109,6 +112,7 @@ class TrainConfig:
     fresh: bool = False
     seed: int = 0
     learn_narration: bool = True
+    augment: bool = False
     precision: Literal['no', 'bf16'] = 'no'
     workers: int = 1
     clip_norm: float = 1.0

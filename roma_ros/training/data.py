@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from ..model.processor import UnitProcessor
+from ..model.processor import UnitFeatures, UnitProcessor
 from ..model.prompts import Protocol
+from .augmentation import augment
 from .batching import Batch, collate, make_sample, Sample
+from .cards import make_cards
 from .curriculum import Objective, Phase
 from .supervision import supervise_tabletop, Supervision
 from .tabletop.generator import make_stream
@@ -39,6 +42,8 @@ class StreamMaker:
     :param objective: what they are made for.
     :param duration_s: length of the streams.
     :param learn_narration: see ``supervise_tabletop``.
+    :param augment: change how each stream looks and sounds.
+    :param cards: make cards in place of streams.
     """
 
     def __init__(
@@ -50,6 +55,8 @@ class StreamMaker:
         objective: Objective,
         duration_s: int,
         learn_narration: bool,
+        augment: bool = False,
+        cards: bool = False,
     ) -> None:
         self._processor = processor
         self._protocol = protocol
@@ -57,21 +64,26 @@ class StreamMaker:
         self._objective = objective
         self._duration_s = duration_s
         self._learn_narration = learn_narration
+        self._augment = augment
+        self._cards = cards
 
     def __call__(self, seeds: Sequence[int]) -> TrainingBatch:
         """Make the streams of these seeds, and put them together."""
         samples, towers = [], []
         for seed in seeds:
-            stream = make_stream(seed, split=self._split, duration_s=self._duration_s)
-            sample = self._sample(stream)
+            make = make_cards if self._cards else make_stream
+            stream = make(seed, split=self._split, duration_s=self._duration_s)
+            features = [self._processor(stream.unit(i)) for i in range(stream.duration_s)]
+            if self._augment:
+                features = augment(features, np.random.default_rng(seed))
+            sample = self._sample(stream, features)
             samples.append(sample)
             grid = sample.features[0].grid_thw
             assert grid is not None
             towers.append(tower_targets(stream, (grid[1] // 2, grid[2] // 2)))
         return TrainingBatch(collate(samples, self._protocol), TowerTargets.join(towers))
 
-    def _sample(self, stream: TabletopStream) -> Sample:
-        features = [self._processor(stream.unit(i)) for i in range(stream.duration_s)]
+    def _sample(self, stream: TabletopStream, features: Sequence[UnitFeatures]) -> Sample:
         if self._objective == 'towers':
             nothing = Supervision(len(features), labels=(None,) * len(features))
             return make_sample(features, nothing, self._protocol)

@@ -168,6 +168,8 @@ class Trainer:
             objective=phase.objective,
             duration_s=phase.duration_s,
             learn_narration=self.config.learn_narration,
+            augment=self.config.augment and split == 'train',
+            cards=phase.cards and split == 'train',
         )
 
     def _validate(self, phase: Phase, step: int) -> None:

@@ -1,0 +1,140 @@
+"""
+Flash cards for the towers: every second other things in other places, and speech without a break.
+
+A stream shows few things, the same for seconds, and is mostly without a word. Towers that start
+from nothing learn what a shape and a word is several times as fast from cards.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..units.unit import SAMPLE_RATE_HZ
+from .tabletop.generator import make_stream, SIZE
+from .tabletop.labels import Sound, Speech, Split, TabletopStream
+from .tabletop.language import SIZES, SPOKEN_ALERTS, things_of
+from .tabletop.noise import make_noise
+from .tabletop.render import Renderer
+from .tabletop.sounds import make_sound, SOUNDS
+from .tabletop.soundscape import Item, mix
+from .tabletop.voices import PITCHES, speak, SPEEDS, VOICES
+from .tabletop.world import Path, RADII, Scene, Thing, Track, WIDTH
+
+#: Things of a deck, and most of them on one card.
+_NUM_THINGS, _MAX_SHOWN = 20, 6
+#: Where a thing is that is not on the card.
+_AWAY = 9.0
+_SOUND_SHARE = 0.25
+_LOUDNESS_DB = (6.0, 25.0)
+_SHORTEST_STREAM_S = 8
+#: Streams whose sentences are said: so few that most have been said before, and are at hand.
+_NUM_SCRIPTS = 64
+
+
+def make_cards(seed: int, *, split: Split, duration_s: int) -> TabletopStream:
+    """
+    Make a deck: a stream in which each unit is a card of its own.
+
+    :param seed: the same seed gives the same deck.
+    :param split: whose voices, backgrounds and combinations appear.
+    :param duration_s: cards.
+    :return: the deck, with exact labels of what is seen and heard, and no tasks.
+    """
+    stream = make_stream(
+        seed % _NUM_SCRIPTS,
+        split=split,
+        duration_s=max(duration_s, _SHORTEST_STREAM_S),
+        audible=False,
+    )
+    rng = np.random.default_rng([seed, 77])
+    scene = Scene(duration_s, _make_paths(rng, split, duration_s), (), (), 0.7)
+    renderer = Renderer(scene, rng, split=split, size=SIZE)
+    texts = [q.text for q in stream.questions]
+    for index, alert in enumerate(stream.alerts):
+        texts.append(SPOKEN_ALERTS[index % len(SPOKEN_ALERTS)].format(alert.text))
+    speech, sounds, items = _make_sound(rng, split, duration_s, texts)
+    noise = make_noise(rng, duration_s * SAMPLE_RATE_HZ, split=split)
+    return replace(
+        stream,
+        duration_s=duration_s,
+        frame_at=renderer.frame_at,
+        objects_at=renderer.objects_at,
+        audio=mix(duration_s, items, noise, rng),
+        events=(),
+        sounds=sounds,
+        speech=speech,
+        alerts=(),
+        questions=(),
+        narrate=False,
+    )
+
+
+def _make_paths(rng: np.random.Generator, split: Split, duration_s: int) -> tuple[Path, ...]:
+    pairs = things_of(split)
+    paths = []
+    for number in range(_NUM_THINGS):
+        shape, color = pairs[rng.integers(len(pairs))]
+        size = SIZES[rng.integers(len(SIZES))]
+        thing = Thing(number, shape, color, size)
+        paths.append(Path(thing, Track(_AWAY), Track(_AWAY)))
+    for unit in range(duration_s):
+        taken: list[tuple[float, float, float]] = []
+        shown = rng.permutation(_NUM_THINGS)[: rng.integers(1, _MAX_SHOWN + 1)]
+        for path in paths:
+            x, y = _place(rng, RADII[path.thing.size], taken)
+            is_shown = path.thing.number in shown and x < _AWAY
+            if is_shown:
+                taken.append((x, y, RADII[path.thing.size]))
+            else:
+                x = y = _AWAY
+            path.x.jump(unit - 0.1, x)
+            path.y.jump(unit - 0.1, y)
+            if is_shown and rng.random() < 0.3:
+                path.x.add(unit, unit + 0.5, x + rng.uniform(-0.15, 0.15))
+                path.y.add(unit, unit + 0.5, y + rng.uniform(-0.1, 0.1))
+    return tuple(paths)
+
+
+def _place(
+    rng: np.random.Generator, radius: float, taken: list[tuple[float, float, float]]
+) -> tuple[float, float]:
+    """Find a place beside what is there, partly out of the frame at most by half."""
+    for _ in range(8):
+        x, y = rng.uniform(0.0, WIDTH), rng.uniform(0.1, 0.9)
+        if all(abs(x - a) > radius + r or abs(y - b) > radius + r for a, b, r in taken):
+            return x, y
+    return _AWAY, _AWAY
+
+
+def _make_sound(
+    rng: np.random.Generator, split: Split, duration_s: int, texts: list[str]
+) -> tuple[tuple[Speech, ...], tuple[Sound, ...], list[Item]]:
+    """Say one text after another, with sounds between them, until the time is over."""
+    speech: list[Speech] = []
+    sounds: list[Sound] = []
+    items: list[Item] = []
+    voices = VOICES[split]
+    start_s = float(rng.uniform(0.0, 0.5))
+    while start_s < duration_s - 0.5:
+        loudness_db = float(rng.uniform(*_LOUDNESS_DB))
+        if not texts or rng.random() < _SOUND_SHARE:
+            name = SOUNDS[rng.integers(len(SOUNDS))]
+            samples = make_sound(name, rng)
+            end_s = start_s + len(samples) / SAMPLE_RATE_HZ
+            sounds.append(Sound(name, start_s, end_s))
+        else:
+            text = texts[rng.integers(len(texts))]
+            number = int(rng.integers(len(voices)))
+            voice, way = voices[number], number + len(text)
+            said = speak(
+                text,
+                voice=voice,
+                speed=SPEEDS[way % len(SPEEDS)],
+                pitch=PITCHES[way // len(SPEEDS) % len(PITCHES)],
+            )
+            samples, end_s = said.samples, start_s + said.duration_s
+            words = tuple((w, start_s + a, start_s + b) for w, a, b in said.words)
+            speech.append(Speech(text, voice, start_s, end_s, words))
+        items.append(Item(samples, start_s, loudness_db))
+        start_s = end_s + float(rng.uniform(0.1, 0.4))
+    return tuple(speech), tuple(sounds), items
