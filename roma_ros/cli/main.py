@@ -16,12 +16,15 @@ from .. import __version__
 
 _VERBS = {
     'run': 'start the roma node',
+    'watch': 'look at a running roma node in the terminal',
     'demo': 'play a recording through the node; leave a record, a summary and a report',
     'fetch': 'download a checkpoint, verified',
     'export': 'write a model as ONNX graphs, for engines other than torch',
     'tabletop': 'make a clip of the drawn world, with its labels',
     'train': 'train a network by a plan',
+    'build-engine': 'build TensorRT engines of a model for this machine',
     'eval': 'judge a model on benchmarks',
+    'human': "let a person do the model's task, and compare",
     'annotate': 'write what a model makes of recordings',
     'report': 'make one page of results, with plots',
     'calibrate': 'choose thresholds from labelled recordings, by false alerts per hour',
@@ -31,13 +34,9 @@ _VERBS = {
 }
 
 _HELP = f"""roma {__version__}: one network that watches, listens and decides when to speak.
+usage: roma VERB [options] | roma VERB --help | roma --version
 
-usage: roma VERB [options]
-
-{chr(10).join(f'  {verb:<10}{what}' for verb, what in _VERBS.items())}
-
-  roma VERB --help    the options of a verb
-  roma --version      the version
+{chr(10).join(f'  {verb:<12}{what}' for verb, what in _VERBS.items())}
 
 First steps: `roma doctor`, then `roma demo`, then `roma run`."""
 
@@ -53,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb = arguments.pop(0) if arguments else ''
     if verb in _VERBS:
         # A verb is imported when it is wanted: torch and rclpy take seconds.
-        return int(import_module(f'.{verb}', __package__).main(arguments))
+        return int(import_module(f'.{verb.replace("-", "_")}', __package__).main(arguments))
     if verb in ('-h', '--help', 'help'):
         print(_HELP)
         return 0

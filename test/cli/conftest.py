@@ -1,9 +1,12 @@
 import os
+from pathlib import Path
 import subprocess
 import sys
 import tempfile
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for robot.py
 
 
 @pytest.fixture(scope='session')
@@ -22,3 +25,30 @@ def roma():
         )
 
     return run
+
+
+@pytest.fixture(scope='session')
+def robot_environment(domain_id):
+    """Return environment variables under which only the robot and its watchers meet."""
+    from roma_ros.nodes.dds import set_dds_defaults
+
+    environment = {
+        **os.environ,
+        'ROS_DOMAIN_ID': str(domain_id),
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+        'OMP_NUM_THREADS': '1',
+    }
+    set_dds_defaults(environment)
+    return environment
+
+
+@pytest.fixture(scope='session')
+def robot(robot_environment, tmp_path_factory):
+    """Run the real node on a film in a loop; return its processes by name."""
+    from robot import start_robot
+
+    processes = start_robot(tmp_path_factory.mktemp('robot'), robot_environment)
+    yield processes
+    for process in processes.values():
+        process.stop()
+        print(process.output)
