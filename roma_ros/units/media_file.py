@@ -18,6 +18,9 @@ from .video import Image
 
 logger = logging.getLogger(__name__)
 
+#: So much before a time is read as well, so that decoders have run in by then [s].
+_RUN_IN_S = 3
+
 
 class MediaFile:
     """
@@ -44,11 +47,20 @@ class MediaFile:
 
     def __iter__(self) -> Iterator[TimedFrame | TimedChunk]:
         """Read from the begin, in the order in which live sensors would have delivered it."""
+        return self.read()
+
+    def read(self, *, start_s: float = 0.0) -> Iterator[TimedFrame | TimedChunk]:
+        """
+        Read in the order in which live sensors would have delivered it.
+
+        :param start_s: what lies before may be left out, as far as the container can be entered
+            there; times count from the file's begin in any case.
+        """
         streams: list[Iterator[TimedFrame | TimedChunk]] = []
         if self.has_video:
-            streams.append(self._read_frames())
+            streams.append(self._read_frames(start_s))
         if self.has_audio:
-            streams.append(self._read_chunks())
+            streams.append(self._read_chunks(start_s))
         return heapq.merge(*streams, key=lambda item: item.end_ns)
 
     def _open(self) -> Any:
@@ -63,14 +75,14 @@ class MediaFile:
         except av.error.FFmpegError as error:
             raise ValueError(f'not a media file ({error.strerror}): {self.path}') from error
 
-    def _read_frames(self) -> Iterator[TimedFrame]:
-        for time, frame in self._decode('video'):
+    def _read_frames(self, start_s: float) -> Iterator[TimedFrame]:
+        for time, frame in self._decode('video', start_s):
             if time >= 0:
                 yield TimedFrame(round(time * UNIT_NS), partial(_to_rgb, frame))
 
-    def _read_chunks(self) -> Iterator[TimedChunk]:
+    def _read_chunks(self, start_s: float) -> Iterator[TimedChunk]:
         end = Fraction(-1)
-        for time, frame in self._decode('audio'):
+        for time, frame in self._decode('audio', start_s):
             # Matroska rounds times to milliseconds: the count of samples is better.
             begin = end if abs(time - end) <= frame.time_base else time
             end = begin + Fraction(frame.samples, frame.sample_rate)
@@ -84,12 +96,19 @@ class MediaFile:
                 begin += Fraction(num_early, frame.sample_rate)
                 yield TimedChunk(round(begin * UNIT_NS), samples[num_early:], frame.sample_rate)
 
-    def _decode(self, kind: str) -> Iterator[tuple[Fraction, Any]]:
+    def _decode(self, kind: str, start_s: float) -> Iterator[tuple[Fraction, Any]]:
         """Yield the frames of a stream that have a time, with it [s]."""
         import av
 
         with self._open() as container:
-            packets = container.demux(getattr(container.streams, kind)[0])
+            stream = getattr(container.streams, kind)[0]
+            if start_s > _RUN_IN_S:
+                time = Fraction(start_s - _RUN_IN_S) + self._begin
+                try:
+                    container.seek(int(time / stream.time_base), stream=stream)
+                except av.error.FFmpegError:
+                    logger.debug('Read from the begin, as it has no index: %s', self.path)
+            packets = container.demux(stream)
             while True:
                 try:
                     packet = next(packets, None)

@@ -36,12 +36,14 @@ def write_media(
     sound_begin_s: float = 0.0,
     video_codec: str = 'libx264',
     audio_codec: str = 'pcm_s16le',
+    key_frames: int | None = None,
 ) -> Path:
     """Write a file in which all the sound lies behind all the video."""
     with av.open(str(path), 'w') as container:
         video = audio = None
         if frame_times_s is not None:
-            video = container.add_stream(video_codec, rate=30, options={'crf': '10'})
+            options = {'crf': '10'} | ({'g': str(key_frames)} if key_frames else {})
+            video = container.add_stream(video_codec, rate=30, options=options)
             video.width, video.height = shape[1], shape[0]
             video.pix_fmt = 'yuv420p' if video_codec == 'libx264' else 'bgr0'
             video.codec_context.time_base = Fraction(1, 1000)
@@ -210,6 +212,50 @@ def test_reading_is_lazy_and_in_order(tmp_path: Path) -> None:
     units = units_from_media(path)
     next(units)
     units.close()
+
+
+@pytest.mark.parametrize(
+    ('name', 'audio_codec', 'tolerance'),
+    [('a.mkv', 'pcm_s16le', 0.0), ('a.mp4', 'aac', 1e-3), ('a.avi', 'pcm_s16le', 0.0)],
+)
+def test_reading_may_begin_later(
+    tmp_path: Path, name: str, audio_codec: str, tolerance: float
+) -> None:
+    times_s = [i / 10 for i in range(100)]
+    path = write_media(
+        tmp_path / name,
+        seconds=10,
+        frame_times_s=times_s,
+        audio_codec=audio_codec,
+        key_frames=5,
+    )
+    start_ns = 7_000_000_000
+
+    def frames_and_sound(start_s: float) -> tuple[dict[int, np.ndarray], np.ndarray, float]:
+        frames, sound_ = {}, np.full(10 * 44_100, np.nan)
+        first_ns = 10**18
+        for item in MediaFile(path).read(start_s=start_s):
+            first_ns = min(first_ns, item.stamp_ns)
+            if isinstance(item, TimedFrame):
+                if item.stamp_ns >= start_ns:
+                    frames[item.stamp_ns] = item.decode()
+            else:
+                first = round(item.stamp_ns * 44_100 / 10**9)
+                piece = item.samples[: len(sound_) - first, 0]
+                sound_[first : first + len(piece)] = piece
+        return frames, sound_[7 * 44_100 : 9 * 44_100], first_ns / 10**9
+
+    whole, part = frames_and_sound(0.0), frames_and_sound(7.0)
+    assert whole[0].keys() == part[0].keys()
+    assert len(part[0]) == 30
+    assert all((whole[0][stamp] == part[0][stamp]).all() for stamp in whole[0])
+    # Matroska tells times in milliseconds: where sound is entered, that is how well it is placed.
+    middle = slice(100, -100)
+    shifts = range(-23, 24) if path.suffix == '.mkv' else (0,)
+    errors = [np.abs(whole[1] - np.roll(part[1], n))[middle].max() for n in shifts]
+    assert min(errors) <= tolerance
+    assert whole[2] == 0
+    assert 3 < part[2] <= 7
 
 
 def test_corrupt_packets_are_left_out(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def _lay_parts(file: MediaFile, parts: tuple[Part, ...]) -> Iterator[TimedFrame 
     offset_ns = 0
     for start_s, end_s in parts:
         start_ns, end_ns = round(start_s * UNIT_NS), round(end_s * UNIT_NS)
-        for item in file:
+        for item in file.read(start_s=start_s):
             # Items come by their ends: a chunk that begins behind the part is behind all of it,
             # a frame may come before the sound that it goes with.
             is_last = isinstance(item, TimedChunk) or not file.has_audio
