@@ -7,7 +7,12 @@ import os
 from pathlib import Path
 import tempfile
 
+from hypothesis import HealthCheck, settings
 import pytest
+
+# A busy machine is no failure.
+settings.register_profile('roma_ros', deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile('roma_ros')
 
 
 def pytest_runtest_setup(item):

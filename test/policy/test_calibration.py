@@ -134,7 +134,7 @@ def test_a_threshold_that_does_not_carry_over_is_told():
     assert result.held_out_per_hour > 3.0
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(st.integers(0, 50), st.floats(0.5, 3.0))
 def test_a_stricter_target_never_lowers_false_alerts_at_the_price_of_nothing(seed, noise):
     item = scored(0.3, noise=noise, seed=seed)
@@ -145,7 +145,7 @@ def test_a_stricter_target_never_lowers_false_alerts_at_the_price_of_nothing(see
         assert strict.recall <= loose.recall
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(st.integers(0, 50), st.randoms())
 def test_the_order_of_recordings_does_not_count(seed, random):
     items = [scored(0.1, seed=seed + i, stream=f's{i}', noise=2.0) for i in range(6)]
