@@ -20,16 +20,14 @@ def resident_mib() -> float:
     return pages * os.sysconf('SC_PAGE_SIZE') / _MIB
 
 
-def describe(runtime: Runtime) -> dict[str, Any]:
+def describe_machine(gpu: str | None = None) -> dict[str, Any]:
     """
-    Tell when and where a benchmark runs.
+    Tell when and on what a benchmark runs.
 
-    :param runtime: the model that is measured.
+    :param gpu: the one that is measured, where one is.
     :return: what JSON can hold.
     """
     memory = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
-    device = runtime.engine.device
-    gpu = torch.cuda.get_device_name(device) if device.type == 'cuda' else None
     return {
         'date': datetime.now().astimezone().isoformat(timespec='seconds'),
         'machine': {
@@ -41,6 +39,19 @@ def describe(runtime: Runtime) -> dict[str, Any]:
             'load_at_begin': round(os.getloadavg()[0], 2),
         },
         'python': platform.python_version(),
+    }
+
+
+def describe(runtime: Runtime) -> dict[str, Any]:
+    """
+    Tell when, on what and with what a benchmark runs.
+
+    :param runtime: the model that is measured.
+    :return: what JSON can hold.
+    """
+    device = runtime.engine.device
+    return {
+        **describe_machine(torch.cuda.get_device_name(device) if device.type == 'cuda' else None),
         'torch': version('torch'),
         'transformers': version('transformers'),
         'threads': torch.get_num_threads(),

@@ -9,6 +9,7 @@ Measure what a stream costs on this machine.
     roma bench instructions
     roma bench eviction
     roma bench scaling
+    roma bench node
     roma bench compare before.json after.json
 """
 
@@ -24,6 +25,7 @@ from .bench_tables import (
     compare_table,
     eviction_table,
     instructions_table,
+    node_table,
     scaling_table,
     step_table,
     stream_table,
@@ -42,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     progress = ProgressLine(sys.stderr)
     try:
         figures = options.run(options, progress)
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         progress.finish()
         print(f'roma bench: {error}', file=sys.stderr)
         return 1
@@ -122,6 +124,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     scaling.set_defaults(run=_run_scaling, table=scaling_table)
     scaling.add_argument('--units', type=int, default=20, help='measured at each point; else 20')
+    node = verbs.add_parser(
+        'node', help='conversions, units and DDS, above a subscriber that does nothing'
+    )
+    node.set_defaults(run=_run_node, table=node_table)
+    node.add_argument('--json', type=Path, metavar='PATH', help='write all figures there')
+    node.add_argument('--seconds', type=_positive, default=20.0, metavar='S', help='else 20')
+    node.add_argument('--width', type=int, default=640, help='of the images; else 640')
+    node.add_argument('--height', type=int, default=480, help='of the images; else 480')
     compare = verbs.add_parser('compare', help='two runs of one benchmark, figure by figure')
     compare.set_defaults(run=_run_compare, table=compare_table, json=None)
     compare.add_argument('first', type=Path, help='JSON of a run')
@@ -143,6 +153,19 @@ def _run_scaling(options: argparse.Namespace, line: ProgressLine) -> dict[str, A
     tokenizer = runtime.protocol.tokenizer
     config = read_config(runtime.path, TokenIds.lookup(tokenizer.token_to_id))
     return run_scaling(runtime, config, num_units=options.units, on_point=line.show)
+
+
+def _run_node(options: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:
+    from ..bench.node import run_node
+    from .isolation import isolated_environment
+
+    return run_node(
+        isolated_environment(),
+        seconds=options.seconds,
+        width=options.width,
+        height=options.height,
+        on_progress=line.show,
+    )
 
 
 def _run_compare(options: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:

@@ -60,6 +60,23 @@ def _signed(value: float | None) -> str:
     return '(too short to tell)' if value is None else f'{value:+.2f}'
 
 
+def node_table(figures: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of what conversions and units cost."""
+    yield 'of one core         CPU    images    chunks   units   image delay p50, p95 [ms]'
+    for name in ('bare', 'units'):
+        f = figures[name]
+        yield (
+            f'{name:<14} {f["cpu_share"]:9.1%} {f["images"]:9.0f} {f["chunks"]:9.0f} '
+            f'{f["units"]:7.0f} {f["images_delay_ms_p50"]:13.1f} {f["images_delay_ms_p95"]:7.1f}'
+        )
+    units = figures['units']
+    yield (
+        f'conversions and units: {figures["added_share"]:+.1%} of one core; a unit comes '
+        f'{units.get("units_delay_ms_p50", float("nan")):.0f} ms after its end '
+        f'(p95 {units.get("units_delay_ms_p95", float("nan")):.0f})'
+    )
+
+
 def scaling_table(figures: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of what a unit costs along each axis."""
     yield 'axis                                  value    tokens    unit ms   to the first'

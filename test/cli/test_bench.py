@@ -97,3 +97,19 @@ def test_an_engine_that_is_not_there_is_named(roma):
     done = roma('bench', 'step', '--engines', 'abacus')
     assert done.returncode == 1
     assert "engine is 'abacus'" in done.stderr
+
+
+@pytest.mark.ros
+def test_node_measures_units_above_a_bare_subscriber(roma, tmp_path):
+    pytest.importorskip('rclpy', reason='rclpy is not installed')
+    path = tmp_path / 'node.json'
+    done = roma(*('bench', 'node', '--seconds', 3, '--width', 64, '--height', 48, '--json', path))
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(path.read_text())
+    bare, units = figures['bare'], figures['units']
+    assert bare['units'] == 0 < units['units']
+    assert min(bare['images'], bare['chunks'], units['images'], units['chunks']) > 10
+    assert units['cpu_share'] > 0 < bare['cpu_share']
+    assert figures['added_share'] == pytest.approx(
+        units['cpu_share'] - bare['cpu_share'], abs=1e-3
+    )
