@@ -70,9 +70,9 @@ $(VENV)/.setup: $(REQUIREMENTS) requirements/demo-media.txt requirements/microph
 	@$(PIP) install -qq -r requirements/microphone.txt || echo 'Going on without PyAudio.'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.setup requirements/dev.txt
+$(VENV)/.dev: $(VENV)/.setup requirements/dev.txt requirements/fleet.txt
 	@scripts/system_packages $(PYTHON) chromium
-	@$(PIP) install -qq -r requirements/dev.txt
+	@$(PIP) install -qq -r requirements/dev.txt -r requirements/fleet.txt
 	@touch $@
 
 clean:
