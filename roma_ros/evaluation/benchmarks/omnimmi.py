@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...policy.triggers import TriggerConfig
-from ..metrics.proactive import interval_accuracy, interval_outcome, OMNIMMI_PA, Outcome
+from ..metrics.proactive import alerting_score, interval_accuracy, OMNIMMI_PA
 from ..runner import Line
 from .benchmark import entries, find_video, Published, read_json, require, Said, StreamSample
 from .lines import ALERT_ID, alert_scores
@@ -21,9 +19,7 @@ class OmniMmiAlerting:
 
     Annotation: ``proactive_alerting.json`` of huggingface.co/datasets/ColorfulAI/OmniMMI, a list
     of ``video, question, answer``, the answer being begin and end [s], as
-    ``evaluations/evaluate.py`` of github.com/OmniMMI/OmniMMI reads it. That script counts a sample
-    as right when the first response lies in the closed span, and besides gives the mean share of
-    responses inside; responses at second 0 are dropped, as its driver does.
+    ``evaluations/evaluate.py`` of github.com/OmniMMI/OmniMMI reads it.
     """
 
     name = 'omnimmi-pa'
@@ -37,7 +33,7 @@ class OmniMmiAlerting:
     published: tuple[Published, ...] = tuple(
         Published(
             system=system,
-            figure='first alert inside: accuracy',
+            figure='first alert inside (official): accuracy',
             value=value,
             comparable=True,
             note='the same definition; a second is named by its end here, by its begin there',
@@ -66,22 +62,21 @@ class OmniMmiAlerting:
 
     def score(self, lines: Sequence[Line]) -> dict[str, Any]:
         """Judge the times at which the session alerted, and the probabilities as ROMA does."""
-        right, inside = [], []
-        for line in lines:
-            span = (line['truth']['span'][0], line['truth']['span'][1])
-            times_s = line['fired_s'].get(ALERT_ID.format(0), [])
-            first_s = times_s[0] if times_s else None
-            right.append(interval_outcome(first_s, span) is Outcome.CORRECT)
-            hits = [span[0] <= time_s <= span[1] for time_s in times_s]
-            inside.append(float(np.mean(hits)) if hits else 0.0)
+        official = alerting_score(
+            [
+                (line['fired_s'].get(ALERT_ID.format(0), []), tuple(line['truth']['span']))
+                for line in lines
+            ]
+        )
         by_second = interval_accuracy(
             [(alert_scores(line), tuple(line['truth']['span'])) for line in lines],
             threshold=_THRESHOLD,
             window=_WINDOW,
         )
         return {
-            'first alert inside: accuracy': 100 * float(np.mean(right)),
-            'alerts inside: precision': 100 * float(np.mean(inside)),
+            'first alert inside (official): accuracy': 100 * official.accuracy,
+            'first alert inside (official): precision': 100 * official.precision,
+            'first alert inside (official): overlap': 100 * official.mean_iou,
             'by second index (ROMA): accuracy': 100 * by_second.accuracy,
             'by second index (ROMA): early': 100 * by_second.early,
             'by second index (ROMA): late': 100 * by_second.late,

@@ -78,7 +78,7 @@ def test_charades_refuses_a_broken_line(official, tmp_path):
 def test_omnimmi_judges_the_first_alert(line, fired_s, accuracy):
     made = line('omnimmi-pa', fired_s={'alert-0': fired_s}, probabilities={'alert-0': [0.0] * 6})
     figures = BENCHMARKS['omnimmi-pa'].score([made])
-    assert figures['first alert inside: accuracy'] == accuracy
+    assert figures['first alert inside (official): accuracy'] == accuracy
     assert figures['by second index (ROMA): missed'] == 100
 
 
