@@ -70,9 +70,12 @@ $(VENV)/.setup: $(REQUIREMENTS) requirements/demo-media.txt requirements/microph
 	@$(PIP) install -qq -r requirements/microphone.txt || echo 'Going on without PyAudio.'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.setup requirements/dev.txt requirements/fleet.txt
+DEV := $(addprefix requirements/, dev.txt fleet.txt onnx.txt tensorrt.txt training.txt)
+
+$(VENV)/.dev: $(VENV)/.setup $(DEV)
 	@scripts/system_packages $(PYTHON) chromium
-	@$(PIP) install -qq -r requirements/dev.txt -r requirements/fleet.txt
+	@echo 'Installing what the tests need: about 1 GB'
+	@$(PIP) install -qq $(addprefix -r , $(DEV))
 	@touch $@
 
 clean:

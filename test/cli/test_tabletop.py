@@ -3,7 +3,7 @@ import json
 import pytest
 
 pytest.importorskip('cv2', reason='OpenCV is not installed')
-pytest.importorskip('espeakng_loader', reason='requirements/training.txt is not installed')
+pytest.importorskip('espeakng_loader', reason='espeakng-loader is not installed')
 
 from roma_ros.cli.main import main
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-pytest.importorskip('espeakng_loader', reason='requirements/training.txt is not installed')
+pytest.importorskip('espeakng_loader', reason='espeakng-loader is not installed')
 
 from roma_ros.training.tabletop.alignment import carry_words
 from roma_ros.training.tabletop.voices import speak

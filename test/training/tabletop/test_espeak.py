@@ -4,7 +4,7 @@ import platform
 import numpy as np
 import pytest
 
-pytest.importorskip('espeakng_loader', reason='requirements/training.txt is not installed')
+pytest.importorskip('espeakng_loader', reason='espeakng-loader is not installed')
 
 from roma_ros.training.tabletop.espeak import synthesize
 

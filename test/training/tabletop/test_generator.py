@@ -76,7 +76,7 @@ def test_size_changes_no_label():
 
 
 def test_audio_holds_the_sounds_and_the_speech_of_the_labels():
-    pytest.importorskip('espeakng_loader', reason='requirements/training.txt is not installed')
+    pytest.importorskip('espeakng_loader', reason='espeakng-loader is not installed')
     spoken = 0
     for seed in range(6):
         stream = make_stream(seed, split='train')
@@ -101,7 +101,7 @@ def test_audio_holds_the_sounds_and_the_speech_of_the_labels():
 
 
 def test_silence_changes_nothing_but_the_audio():
-    pytest.importorskip('espeakng_loader', reason='requirements/training.txt is not installed')
+    pytest.importorskip('espeakng_loader', reason='espeakng-loader is not installed')
     for seed in range(6):
         heard, silent = (make_stream(seed, split='train', audible=a) for a in (True, False))
         assert not silent.audio.any()

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-pytest.importorskip('espeakng_loader', reason='requirements/training.txt is not installed')
+pytest.importorskip('espeakng_loader', reason='espeakng-loader is not installed')
 
 from roma_ros.training.tabletop import voices
 from roma_ros.training.tabletop.voices import (
