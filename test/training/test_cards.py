@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 
 from roma_ros.training.cards import make_cards
@@ -14,7 +16,7 @@ def test_every_second_shows_other_things_under_speech():
         for unit in range(8)
     ]
     assert all(shown)
-    assert all(not a & b for a, b in zip(shown, shown[1:], strict=False))
+    assert all(not a & b for a, b in pairwise(shown))
     assert (targets.words > 0).float().mean() > 0.3
     assert cards.alerts == cards.questions == cards.events == ()
     assert np.abs(cards.audio).max() > 0.05
