@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
 import torch
 
+from ..model.config import read_config, RomaConfig, TokenIds
 from .kv_cache import KVCache
 
 MANIFEST_NAME = 'manifest.json'
@@ -120,3 +122,9 @@ def read_manifest(folder: Path) -> Manifest:
     if missing:
         raise FileNotFoundError(f'no {", ".join(missing)}.onnx; run `roma export` again: {folder}')
     return Manifest(**(values | {'inv_freq': tuple(values['inv_freq'])}))
+
+
+def read_graph_config(folder: Path) -> RomaConfig:
+    """Read the configuration of the model that graphs were made from."""
+    tokenizer = Tokenizer.from_file(str(folder / 'tokenizer.json'))
+    return read_config(folder, TokenIds.lookup(tokenizer.token_to_id))

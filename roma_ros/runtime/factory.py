@@ -11,17 +11,17 @@ from tokenizers import Tokenizer
 import torch
 
 from ..model.checkpoint import load_roma
-from ..model.config import read_config, TokenIds
+from ..model.config import RomaConfig
 from ..model.processor import UnitProcessor
 from ..model.prompts import Protocol
 from ..model.store import find_checkpoint
 from ..share import share_folder
 from .engine import Engine
-from .exported import is_exported
+from .exported import is_exported, read_graph_config
 from .torch_engine import TorchEngine
 
 #: Engines that can be asked for by name.
-ENGINES = ('torch', 'onnxruntime')
+ENGINES = ('torch', 'onnxruntime', 'tensorrt')
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +58,9 @@ def load_runtime(
     """
     Load a model.
 
-    :param model: its folder, or ``owner/name`` of a fetched one; empty: roma-tiny. The engine
-        onnxruntime also takes what ``roma export`` wrote, in the dtype that it was written in;
-        of a checkpoint it exports the graphs itself, once.
+    :param model: its folder, or ``owner/name`` of a fetched one; empty: roma-tiny. The engines
+        onnxruntime and tensorrt also take what ``roma export`` wrote, in the dtype that it was
+        written in; of a checkpoint they export the graphs themselves, once.
     :param engine: one of ENGINES.
     :param device: ``cpu``, ``cuda:0``, or ``auto``: a GPU if there is one.
     :param dtype: a torch dtype's name, or ``auto``: float32 on a CPU, bfloat16 elsewhere.
@@ -70,20 +70,22 @@ def load_runtime(
     :return: the model, ready for sessions.
     :raises FileNotFoundError: when there is no such model.
     :raises ValueError: when the model is broken, or a name is not known here.
+    :raises ImportError: when the engine's package is not installed.
     """
     if engine not in ENGINES:
         raise ValueError(f'engine is {engine!r}, expected one of {", ".join(ENGINES)}')
     where = _device(device)
     torch.set_num_threads(threads or max(1, len(os.sched_getaffinity(0)) - 1))
     path = find_checkpoint(model) if model else default_model()
-    if engine == 'onnxruntime':
-        return _load_graphs(path, where, _dtype(dtype, where), on_progress)
+    numbers = _dtype(dtype, where)
+    if engine != 'torch':
+        return _load_graphs(path, engine, where, numbers, on_progress)
     if is_exported(path):
         raise ValueError(
             f'the folder holds graphs, which the engine torch does not run; use the engine '
             f'onnxruntime, or the checkpoint that they were made from: {path}'
         )
-    loaded = load_roma(path, device=where, dtype=_dtype(dtype, where), on_progress=on_progress)
+    loaded = load_roma(path, device=where, dtype=numbers, on_progress=on_progress)
     return Runtime(
         path=path,
         engine=TorchEngine(loaded.model),
@@ -93,24 +95,50 @@ def load_runtime(
 
 
 def _load_graphs(
-    path: Path, device: torch.device, dtype: torch.dtype, on_progress: Callable[[str], None]
+    path: Path,
+    engine: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    on_progress: Callable[[str], None],
 ) -> Runtime:
     """Run graphs: those of the folder, or those of its checkpoint, which are exported once."""
+    if engine == 'tensorrt' and device.type != 'cuda':
+        raise ValueError(
+            f'the engine tensorrt runs on a GPU, and the device is {str(device)!r}; use the '
+            'engine onnxruntime or torch'
+        )
     from .graph_store import stored_graphs
-    from .onnx_engine import OnnxEngine
 
-    folder = path
+    graphs = path
     if not is_exported(path):
-        folder = stored_graphs(path, dtype=dtype, on_progress=on_progress)
-    tokenizer = Tokenizer.from_file(str(folder / 'tokenizer.json'))
-    config = read_config(folder, TokenIds.lookup(tokenizer.token_to_id))
-    on_progress('loading the graphs')
+        graphs = stored_graphs(path, dtype=dtype, on_progress=on_progress)
+    config = read_graph_config(graphs)
     return Runtime(
         path=path,
-        engine=OnnxEngine(folder, config, device=device, threads=torch.get_num_threads()),
+        engine=_make_engine(engine, graphs, config, device, on_progress),
         processor=UnitProcessor(config.processor),
-        protocol=Protocol(tokenizer),
+        protocol=Protocol(Tokenizer.from_file(str(graphs / 'tokenizer.json'))),
     )
+
+
+def _make_engine(
+    name: str,
+    graphs: Path,
+    config: RomaConfig,
+    device: torch.device,
+    on_progress: Callable[[str], None],
+) -> Engine:
+    # Imported when wanted: neither package need be installed.
+    if name == 'onnxruntime':
+        from .onnx_engine import OnnxEngine
+
+        on_progress('loading the graphs')
+        return OnnxEngine(graphs, config, device=device, threads=torch.get_num_threads())
+    from .plan_store import load_plans, stored_plans
+
+    plans = stored_plans(graphs, config, on_progress=on_progress)
+    on_progress('loading the TensorRT engines')
+    return load_plans(graphs, plans, config, device)
 
 
 def free_memory() -> None:

@@ -1,26 +1,18 @@
 """Graphs that were exported on this machine because an engine wanted them."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-import fcntl
+from collections.abc import Callable
 import hashlib
 from importlib.metadata import version
 import json
-import logging
-import os
 from pathlib import Path
-import shutil
-import tempfile
-import time
 
 import torch
 
 from .. import __version__
 from ..evaluation.identity import model_identity
 from ..model.store import roma_home
-from .exported import is_exported
-
-_logger = logging.getLogger(__name__)
+from .exported import is_exported, MANIFEST_NAME
+from .made_once import make_once, remove_stale
 
 
 def stored_graphs(
@@ -43,32 +35,26 @@ def stored_graphs(
     """
     name = str(dtype).removeprefix('torch.')
     place = hashlib.sha256(bytes(model.resolve())).hexdigest()[:8]
-    store = roma_home() / 'graphs' / f'{model.resolve().name}-{place}'
-    folder = store / f'{name}-{_key(model)}'
-    if is_exported(folder):
-        return folder
-    store.mkdir(parents=True, exist_ok=True)
-    with _locked(store / 'lock', on_progress):
-        if is_exported(folder):  # by whom this process waited for
-            return folder
-        from .export import export_model
-
-        _logger.warning('no graphs of %s in %s yet: exporting them, once', model.name, name)
-        begin = time.perf_counter()
-        for left_behind in store.glob('.part-*'):  # by a process that was killed
-            shutil.rmtree(left_behind)
-        temporary = Path(tempfile.mkdtemp(prefix='.part-', dir=store))
-        try:
-            export_model(model, temporary, dtype=dtype, on_progress=on_progress)
-            os.replace(temporary, folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        for stale in store.glob(f'{name}-*'):
-            if stale != folder:
-                shutil.rmtree(stale)
-        seconds = time.perf_counter() - begin
-        _logger.warning('exported the graphs in %.1f s: %s', seconds, folder)
+    resolved = model.resolve()
+    folder = roma_home() / 'graphs' / f'{resolved.name}-{place}' / f'{name}-{_key(model)}'
+    if not is_exported(folder):
+        make_once(
+            folder,
+            lambda new: _export(model, new, dtype, on_progress),
+            marker=MANIFEST_NAME,
+            what=f'graphs of {model.name} in {name}',
+            on_progress=on_progress,
+        )
+        remove_stale(folder, f'{name}-*')
     return folder
+
+
+def _export(
+    model: Path, folder: Path, dtype: torch.dtype, on_progress: Callable[[str], None]
+) -> None:
+    from .export import export_model
+
+    export_model(model, folder, dtype=dtype, on_progress=on_progress)
 
 
 def _key(model: Path) -> str:
@@ -82,17 +68,3 @@ def _key(model: Path) -> str:
         [hashlib.sha256(file.read_bytes()).hexdigest() for file in writers],
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-
-
-@contextmanager
-def _locked(file: Path, on_progress: Callable[[str], None]) -> Iterator[None]:
-    """Hold a lock that ends with the process, whatever becomes of it."""
-    with file.open('w') as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                on_progress('another process exports the graphs')
-                time.sleep(0.2)
-        yield

@@ -10,12 +10,12 @@ import numpy.typing as npt
 import torch
 
 from ..model.config import RomaConfig
-from ..model.processor import num_audio_tokens, num_video_tokens, UnitFeatures
+from ..model.processor import UnitFeatures
 from ..model.thinker import causal_mask
 from .engine import StepOutput
 from .exported import GRAPH_NAMES, Manifest, read_manifest
 from .kv_cache import KVCache
-from .unit_layout import unit_patches, wrap_unit, wrapper_ids
+from .unit_layout import encode_unit, wrapper_ids
 
 #: ONNX's numbers of element types: NumPy has no bfloat16.
 _ELEMENT_TYPES = {
@@ -63,28 +63,7 @@ class OnnxEngine:
 
     def encode(self, features: UnitFeatures, *, video: torch.Tensor | None = None) -> torch.Tensor:
         """Encode one unit to ``[n, C]``; see :meth:`Engine.encode`."""
-        audio = None
-        if features.pixel_values is not None and video is None:
-            merge_size = self._config.processor.merge_size
-            coordinates, windows = unit_patches(features, self._config)
-            video = self._run(
-                'vision',
-                {
-                    'patches': torch.from_numpy(features.pixel_values),
-                    'coordinates': torch.from_numpy(coordinates),
-                    'windows': torch.from_numpy(windows),
-                },
-                'video',
-                num_video_tokens(features.grid_thw, merge_size=merge_size),
-            )
-        if features.mel is not None:
-            audio = self._run(
-                'audio',
-                {'mel': torch.from_numpy(features.mel)},
-                'audio',
-                num_audio_tokens(features.mel.shape[1]),
-            )
-        return wrap_unit(self._wrappers, video, audio)
+        return encode_unit(self._run, self._wrappers, features, self._config, video=video)
 
     def embed(self, token_ids: Sequence[int]) -> torch.Tensor:
         """Look up the embeddings of text tokens, ``[n, C]``."""

@@ -393,7 +393,7 @@ class StreamSession:
             self._engine,
             self._protocol,
             window=self.config.window,
-            unit_tokens=_unit_tokens(self._processor.config),
+            unit_tokens=max_unit_tokens(self._processor.config),
         )
 
     def _make_watch(self, instruction: Instruction, dialogue: Dialogue) -> _Watch:
@@ -407,7 +407,7 @@ class StreamSession:
         )
 
 
-def _unit_tokens(config: ProcessorConfig) -> int:
+def max_unit_tokens(config: ProcessorConfig) -> int:
     """
     Return the tokens that a second of the window has room for.
 

@@ -1,5 +1,6 @@
 """What an engine of separate graphs needs around its towers."""
 
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -7,7 +8,10 @@ import numpy.typing as npt
 import torch
 
 from ..model.config import RomaConfig, TokenIds
-from ..model.processor import UnitFeatures
+from ..model.processor import num_audio_tokens, num_video_tokens, UnitFeatures
+
+#: Takes a graph's name, its inputs, the name of its output and how many tokens that has.
+RunGraph = Callable[[str, Mapping[str, torch.Tensor], str, int], torch.Tensor]
 
 
 def wrapper_ids(ids: TokenIds) -> list[int]:
@@ -57,15 +61,43 @@ def patch_geometry(
     return coordinates, rows * (columns.max() + 1) + columns
 
 
-def unit_patches(
-    features: UnitFeatures, config: RomaConfig
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return :func:`patch_geometry` of a unit that has video."""
-    assert features.grid_thw is not None
+def encode_unit(
+    run: RunGraph,
+    wrappers: torch.Tensor,
+    features: UnitFeatures,
+    config: RomaConfig,
+    *,
+    video: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """
+    Encode a unit by the graphs of the towers; see :meth:`Engine.encode`.
+
+    :param run: runs one graph.
+    :param wrappers: ``[4, C]``, of :func:`wrapper_ids`.
+    :param features: of the unit.
+    :param config: of the model.
+    :param video: ``[V, C]``, where it is known already.
+    :return: ``[n, C]``.
+    :raises ValueError: when the unit has neither video nor audio.
+    """
+    audio = None
     vision = config.thinker.vision_config
     merge = vision.spatial_merge_size
-    return patch_geometry(
-        features.grid_thw,
-        merge_size=merge,
-        window_patches=vision.window_size // merge // vision.patch_size * merge,
-    )
+    if features.pixel_values is not None and video is None:
+        assert features.grid_thw is not None
+        coordinates, windows = patch_geometry(
+            features.grid_thw,
+            merge_size=merge,
+            window_patches=vision.window_size // merge // vision.patch_size * merge,
+        )
+        inputs = {
+            'patches': torch.from_numpy(features.pixel_values),
+            'coordinates': torch.from_numpy(coordinates),
+            'windows': torch.from_numpy(windows),
+        }
+        num_tokens = num_video_tokens(features.grid_thw, merge_size=merge)
+        video = run('vision', inputs, 'video', num_tokens)
+    if features.mel is not None:
+        num_tokens = num_audio_tokens(features.mel.shape[1])
+        audio = run('audio', {'mel': torch.from_numpy(features.mel)}, 'audio', num_tokens)
+    return wrap_unit(wrappers, video, audio)

@@ -195,8 +195,8 @@ def test_the_runtime_exports_a_checkpoint_once(tmp_path, monkeypatch, caplog, ma
     checkpoint = make_checkpoint()
     with caplog.at_level(logging.WARNING):
         runtime = load_runtime(checkpoint, engine='onnxruntime', device='cpu', threads=1)
-    assert 'exporting them, once' in caplog.text
-    assert 'exported the graphs in' in caplog.text
+    assert 'making them, once' in caplog.text
+    assert 'made graphs of' in caplog.text
     assert (runtime.engine.name, runtime.path) == ('onnxruntime', checkpoint)
     caplog.clear()
     again = load_runtime(checkpoint, engine='onnxruntime', device='cpu', threads=1)
@@ -238,7 +238,7 @@ def test_of_two_that_export_at_once_one_does(tmp_path, monkeypatch, caplog, make
         # A lock of each open file, so that threads stand for processes.
         futures = [pool.submit(stored_graphs, checkpoint, dtype=torch.float32) for _ in range(3)]
     assert len({future.result() for future in futures}) == 1
-    assert caplog.text.count('exporting them, once') == 1
+    assert caplog.text.count('making them, once') == 1
 
 
 def test_an_export_that_fails_leaves_nothing_that_looks_done(
