@@ -74,6 +74,15 @@ class Dialogue:
         for instruction, beside in self._standing:
             self._read_standing(instruction, beside=beside)
 
+    def resize(self, window: WindowConfig) -> None:
+        """Remember another length of the stream; it begins anew, as after :meth:`reset`."""
+        self._window = window
+        self.transcript = Transcript(window, unit_tokens=self._unit_tokens)
+        capacity = len(self._protocol.stream_begin) + self.transcript.max_tokens
+        self.cache = self._engine.new_cache(capacity)
+        self._owner = torch.zeros(capacity, dtype=torch.int64, device=self._engine.device)
+        self.reset()
+
     def roll_back(self) -> None:
         """Take tokens that an error left without a span out of the cache."""
         self.cache.length = self.transcript.length

@@ -195,6 +195,32 @@ class StreamSession:
         if self._speaker.instruction_id == question_id:
             self.interrupt()
 
+    def configure(self, config: SessionConfig) -> None:
+        """
+        Remember and speak otherwise from the next unit on.
+
+        With another window what was seen and heard is forgotten; the journal stays. What an
+        instruction's trigger has counted so far is forgotten where its threshold or window is
+        another.
+
+        :raises ValueError: when ``share_stream`` is another: that wants another session.
+        """
+        if config.share_stream != self.config.share_stream:
+            raise ValueError('share_stream cannot change within a stream; begin a new one')
+        is_resized = config.window != self.config.window
+        self.config = config
+        self._speaker.max_segments = config.max_segments
+        for watch in self._watches:
+            trigger = self._trigger_config(watch.instruction)
+            if trigger != watch.trigger.config:
+                watch.trigger = Trigger(trigger)
+            if watch.tracker is not None:
+                watch.tracker.threshold = trigger.threshold
+        if is_resized:
+            for dialogue in self.dialogues:
+                dialogue.resize(config.window)
+            self.encoder.forget()
+
     def interrupt(self) -> None:
         """Be quiet: end what is being said at the next token. Any thread may call this."""
         self._speaker.interrupt()
@@ -316,7 +342,7 @@ class StreamSession:
         score = reading.scores[0]
         if question is not None:
             said += self._speaker.begin(InstructionKind.ANSWER, question.id, score.probability)
-        elif score.triggered:
+        elif score.triggered and not self._answers_while(self._main.instruction):
             instruction = self._main.instruction
             said += self._speaker.begin(instruction.kind, instruction.id, score.probability)
         said += self._speaker.go_on(is_due)
@@ -326,6 +352,11 @@ class StreamSession:
         if question is not None:
             self._questions.popleft()
         return tuple(said)
+
+    def _answers_while(self, instruction: Instruction) -> bool:
+        """Tell whether an answer goes on that a narration must not cut off."""
+        is_narration = instruction.kind is InstructionKind.NARRATION
+        return is_narration and self._speaker.kind is InstructionKind.ANSWER
 
     @property
     def _watches(self) -> list[_Watch]:

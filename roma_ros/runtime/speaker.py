@@ -39,7 +39,7 @@ class Speaker:
     def __init__(self, dialogue: Dialogue, protocol: Protocol, *, max_segments: int) -> None:
         self._dialogue = dialogue
         self._protocol = protocol
-        self._max_segments = max_segments
+        self.max_segments = max_segments
         self._interrupted = threading.Event()
         self._ids = itertools.count(1)
         #: What is being said now; the session puts it back where a unit failed.
@@ -49,6 +49,11 @@ class Speaker:
     def instruction_id(self) -> str:
         """Return what the utterance that goes on belongs to; empty: nothing is being said."""
         return '' if self.utterance is None else self.utterance.instruction_id
+
+    @property
+    def kind(self) -> InstructionKind | None:
+        """Return the kind of the utterance that goes on; None: nothing is being said."""
+        return None if self.utterance is None else self.utterance.kind
 
     def interrupt(self) -> None:
         """Be quiet: end what is being said at the next token. Any thread may call this."""
@@ -103,7 +108,7 @@ class Speaker:
         utterance.token_ids += decoded.token_ids
         interrupted = self._interrupted.is_set()
         self._interrupted.clear()
-        most = self._max_segments * MAX_SEGMENT_TOKENS
+        most = self.max_segments * MAX_SEGMENT_TOKENS
         final = decoded.finished or interrupted or len(utterance.token_ids) >= most
         text = _printable(self._protocol.decode(utterance.token_ids))
         if not final:

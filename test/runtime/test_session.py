@@ -374,3 +374,47 @@ def test_a_longer_question_may_be_let_pass(engine, roma, protocol, session_confi
     config = session_config(speak=False, max_question_chars=1000, text_tokens=1024)
     bold = StreamSession(engine, roma.processor, protocol, config=config)
     assert bold.ask(question)
+
+
+def test_other_thresholds_and_lengths_count_from_the_next_unit(
+    make_session, make_unit, session_config
+):
+    session = make_session(NARRATE, ALERT, speak=False)
+    silent = session.step(make_unit(0))
+    assert silent.segments == ()
+    session.configure(session_config(speak=True))
+    spoken = session.step(make_unit(1))
+    assert all(score.triggered for score in spoken.scores)
+    assert spoken.highlights[0][1].state is HighlightState.BEGIN
+    session.configure(session_config(speak=False))
+    ended = session.step(make_unit(2))
+    assert ended.highlights[0][1].state is HighlightState.END
+
+
+def test_another_window_begins_the_transcript_anew_and_keeps_what_stands(
+    make_session, make_unit, session_config
+):
+    session = make_session(NARRATE, ALERT, speak=False)
+    fresh = session.step(make_unit(0)).scores
+    config = session_config(speak=False)
+    window = replace(config.window, window_s=config.window.window_s + 5)
+    (dialogue,) = session.dialogues
+    capacity = dialogue.cache.capacity
+    session.configure(replace(config, window=window))
+    assert dialogue.cache.capacity > capacity
+    assert_prefilled(session)
+    again = session.step(make_unit(0)).scores
+    assert [s.probability for s in again] == pytest.approx([s.probability for s in fresh])
+    with pytest.raises(ValueError, match='share_stream cannot change'):
+        session.configure(session_config(speak=False, share_stream=False))
+
+
+def test_a_narration_does_not_cut_off_an_answer(make_session, make_unit):
+    session = make_session(NARRATE, speak=True, max_segments=3)
+    session.ask('what do you see?')
+    segments = [s for i in range(6) for s in session.step(make_unit(i)).segments]
+    answer = [s for s in segments if s.kind is InstructionKind.ANSWER]
+    last = segments.index(answer[-1])
+    assert segments[: last + 1] == answer  # nothing came between
+    assert answer[-1].final
+    assert answer[-1].text or len(answer) > 1  # it was not cut off as it began
