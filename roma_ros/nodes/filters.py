@@ -2,13 +2,15 @@
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 import threading
 from typing import Any
 
 from ..units.synchronizer import SynchronizerConfig, SynchronizerCounters, UnitSynchronizer
 from ..units.unit import MultimodalUnit, UNIT_NS
-from .conversions import read_audio, read_image, time_to_ns
+from ..units.video import FrameSource
+from .conversions import Chunk, read_audio, read_image, time_to_ns
 
 try:
     from message_filters import SimpleFilter, Subscriber
@@ -77,11 +79,29 @@ class UnitFilter(SimpleFilter):
             else:  # message_filters up to 6.0.6
                 del source.callbacks[number]
 
+    def set_offsets(self, *, frame_offset_ns: int, audio_offset_ns: int) -> None:
+        """Add other offsets to the stamps of what comes from now on [ns]."""
+        with self._lock:
+            self._synchronizer.config = replace(
+                self._synchronizer.config,
+                frame_offset_ns=frame_offset_ns,
+                audio_offset_ns=audio_offset_ns,
+            )
+
     def add_image(self, message: Any) -> None:
         """Take a ``sensor_msgs/Image`` or ``CompressedImage``; it is kept until it is chosen."""
         stamp_ns = time_to_ns(message.header.stamp) or self._now_ns()
+        self.add_frame(stamp_ns, partial(read_image, message))
+
+    def add_frame(self, stamp_ns: int, frame: FrameSource) -> None:
+        """
+        Take a frame.
+
+        :param stamp_ns: capture time [ns].
+        :param frame: uint8 ``[H, W, 3]`` RGB, or what returns it when it is chosen.
+        """
         with self._lock:
-            self._synchronizer.add_frame(stamp_ns, partial(read_image, message))
+            self._synchronizer.add_frame(stamp_ns, frame)
         self._signal_units()
 
     def add_audio(self, message: Any, *, info: Any = None) -> None:
@@ -93,17 +113,28 @@ class UnitFilter(SimpleFilter):
         try:
             chunk = read_audio(message, info=info)
         except ValueError as error:
-            with self._lock:
-                self._synchronizer.reject_audio(str(error))
+            self.reject_audio(str(error))
             return
-        stamp_ns = chunk.stamp_ns
-        if not stamp_ns and chunk.rate_hz:  # it arrived when its last sample was captured
-            stamp_ns = self._now_ns() - len(chunk.samples) * UNIT_NS // chunk.rate_hz
+        if not chunk.stamp_ns and chunk.rate_hz:  # it arrived when its last sample was captured
+            duration_ns = len(chunk.samples) * UNIT_NS // chunk.rate_hz
+            chunk = replace(chunk, stamp_ns=self._now_ns() - duration_ns)
+        self.add_chunk(chunk)
+
+    def add_chunk(self, chunk: Chunk) -> None:
+        """Take audio that is decoded and has a stamp."""
         with self._lock:
             self._synchronizer.add_audio(
-                stamp_ns, chunk.samples, rate_hz=chunk.rate_hz, first_sample=chunk.first_sample
+                chunk.stamp_ns,
+                chunk.samples,
+                rate_hz=chunk.rate_hz,
+                first_sample=chunk.first_sample,
             )
         self._signal_units()
+
+    def reject_audio(self, reason: str) -> None:
+        """Count an audio message that cannot be read."""
+        with self._lock:
+            self._synchronizer.reject_audio(reason)
 
     def advance(self) -> None:
         """

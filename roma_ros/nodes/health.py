@@ -43,6 +43,10 @@ class Snapshot:
     :param audio_topic: full name of the audio topic.
     :param image_silence_s: time since the last image, or since activation [s].
     :param audio_silence_s: likewise for audio [s].
+    :param image_problems: what is wrong with the images, in words.
+    :param audio_problems: likewise for audio.
+    :param held_back: utterances that were not published, for quiet or a minimum interval.
+    :param quiet: whether narrations are held back.
     :param error: the last error of the inference thread, since the last snapshot.
     """
 
@@ -63,6 +67,10 @@ class Snapshot:
     audio_topic: str = ''
     image_silence_s: float = 0.0
     audio_silence_s: float = 0.0
+    image_problems: Sequence[str] = ()
+    audio_problems: Sequence[str] = ()
+    held_back: int = 0
+    quiet: bool = False
     error: str = ''
 
 
@@ -138,6 +146,7 @@ class Health:
                     'camera',
                     snapshot.image_topic,
                     snapshot.image_silence_s,
+                    snapshot.image_problems,
                     snapshot.inputs,
                     last.inputs,
                     counted='frames',
@@ -147,6 +156,7 @@ class Health:
                     'microphone',
                     snapshot.audio_topic,
                     snapshot.audio_silence_s,
+                    snapshot.audio_problems,
                     snapshot.inputs,
                     last.inputs,
                     counted='audio_chunks',
@@ -185,6 +195,8 @@ class Health:
             unit_latency_p95_ms=f'{p95:.0f}',
             cache=f'{now.cache_tokens} of {now.cache_capacity} tokens',
             utterances=now.utterances,
+            utterances_held_back=now.held_back,
+            quiet=now.quiet,
             highlights=now.highlights,
         )
 
@@ -214,6 +226,7 @@ def _input_status(
     name: str,
     topic: str,
     silence_s: float,
+    problems: Sequence[str],
     now: SynchronizerCounters,
     last: SynchronizerCounters,
     *,
@@ -223,6 +236,7 @@ def _input_status(
     """
     Judge one sensor.
 
+    :param problems: what is wrong with its messages, in words.
     :param counted: what its counters are called, before ``_received``, ``_rejected``, ``_late``.
     :param also: more counters to show.
     """
@@ -232,7 +246,7 @@ def _input_status(
     status = DiagnosticStatus(name=name, level=DiagnosticStatus.OK, message='messages arrive')
     if silence_s > SILENCE_S:
         status.level = DiagnosticStatus.ERROR
-        status.message = (
+        status.message = '; '.join(problems) or (
             f'nothing on {topic} for {silence_s:.0f} s; is its driver running, and does '
             f"'ros2 topic info -v {topic}' show a publisher of the right type?"
         )
@@ -245,6 +259,8 @@ def _input_status(
             f'{late} messages came after their unit was closed; raise patience_s, or look for '
             'stamps that are not capture time'
         )
+    elif problems:
+        status.level, status.message = DiagnosticStatus.WARN, '; '.join(problems)
     return _with_values(status, topic=topic, **values)
 
 

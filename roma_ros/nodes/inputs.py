@@ -1,31 +1,44 @@
-"""From topics to units: what the node listens to."""
+"""From topics to units: what the node watches and listens to."""
 
 from collections.abc import Callable
-import time
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from sensor_msgs.msg import CompressedImage, Image
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Bool
 
-from ..msg import AudioChunk
 from ..units.synchronizer import SynchronizerConfig, SynchronizerCounters
-from ..units.unit import MultimodalUnit
-from .filters import SimpleFilter, UnitFilter
+from ..units.unit import MultimodalUnit, UNIT_NS
+from .camera_view import CameraView
+from .conversions import Chunk, read_audio, time_to_ns
+from .filters import UnitFilter
+from .input_monitor import InputMonitor
+from .message_definitions import import_message
 from .parameter_tables import RomaParameters
-from .qos import AdaptiveSubscription
+from .typed_subscription import TypedSubscription
 from .voice_mask import VoiceMask
 
 #: How often patience is checked [s].
 ADVANCE_PERIOD_S = 0.1
 #: Messages that may wait for the executor: 1/2 s of a 30 fps camera, 2 s of 20 ms chunks.
 IMAGE_DEPTH, AUDIO_DEPTH = 15, 100
+#: The types of each input; the first is the one that is expected before there is a publisher.
+_IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
+#: Ours, ros-drivers' and mgonzs13's: the last two are of packages of the same name.
+_DESCRIBED_AUDIO = 'audio_common_msgs/msg/AudioDataStamped'
+_AUDIO_TYPES = (
+    'roma_ros/msg/AudioChunk',
+    _DESCRIBED_AUDIO,
+    'audio_common_msgs/msg/AudioStamped',
+)
 
 
 class Inputs:
     """
-    Subscribes to a camera and a microphone and hands on their units.
+    Subscribes to cameras and a microphone and hands on their units.
 
     :param node: whose executor serves the subscriptions.
     :param parameters: of the node.
@@ -41,37 +54,46 @@ class Inputs:
     ) -> None:
         self.frame_id = ''  # of the newest image
         self._node = node
-        self._image_s = self._audio_s = time.monotonic()  # of the newest message
+        self._images, self._sound = InputMonitor(), InputMonitor()
         self._rejection = ''
-        now_ns: Callable[[], int] = lambda: node.get_clock().now().nanoseconds  # noqa: E731
-        images, audio = SimpleFilter(), SimpleFilter()
-        images.registerCallback(self._note_image)
-        audio.registerCallback(self._note_audio)
+        self._info: Any = None  # the newest AudioInfo
+        self._info_subscription: Any = None
         self._mask = VoiceMask(hold_off_ns=_nanoseconds(parameters.hold_off_s))
-        self._mask.connectInput(audio)
+        channel = parameters.audio_channel
         self._units = UnitFilter(
             SynchronizerConfig(
                 patience_ns=_nanoseconds(parameters.patience_s),
                 frame_offset_ns=_nanoseconds(parameters.image_offset_s),
                 audio_offset_ns=_nanoseconds(parameters.audio_offset_s),
+                audio_channel=None if channel < 0 else channel,
             ),
-            now_ns=now_ns,
+            now_ns=self._now_ns,
         )
-        self._units.connectInput(images, self._mask)
         self._units.registerCallback(on_unit)
+        others = list(filter(None, parameters.extra_image_topics))
+        self._view = CameraView(rotation_deg=parameters.image_rotation_deg, num_others=len(others))
         compressed = parameters.image_transport == 'compressed'
-        self._image = AdaptiveSubscription(
+        image_types = _IMAGE_TYPES[::-1] if compressed else _IMAGE_TYPES
+        self._image = TypedSubscription(
             node,
-            CompressedImage if compressed else Image,
             'image/compressed' if compressed else 'image',
-            images.signalMessage,
+            dict.fromkeys(image_types, self._on_image),
             depth=IMAGE_DEPTH,
         )
-        self._audio = AdaptiveSubscription(
-            node, AudioChunk, 'audio', audio.signalMessage, depth=AUDIO_DEPTH
+        self._others = [
+            TypedSubscription(
+                node,
+                topic,
+                dict.fromkeys(image_types, partial(self._view.note_other, index)),
+                depth=1,
+            )
+            for index, topic in enumerate(others)
+        ]
+        self._audio = TypedSubscription(
+            node, 'audio', dict.fromkeys(_AUDIO_TYPES, self._on_audio), depth=AUDIO_DEPTH
         )
         self._speaking = node.create_subscription(
-            Bool, 'is_speaking', lambda m: self._mask.set_speaking(m.data, now_ns()), 10
+            Bool, 'is_speaking', lambda m: self._mask.set_speaking(m.data, self._now_ns()), 10
         )
         # Steady: under use_sim_time the node's own clock may stand still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -95,19 +117,35 @@ class Inputs:
     @property
     def image_silence_s(self) -> float:
         """Return the time since the last image, or since the begin [s]."""
-        return time.monotonic() - self._image_s
+        return self._images.silence_s
 
     @property
     def audio_silence_s(self) -> float:
         """Return the time since the last audio chunk, or since the begin [s]."""
-        return time.monotonic() - self._audio_s
+        return self._sound.silence_s
+
+    def report(self) -> tuple[list[str], list[str]]:
+        """Return what is wrong with the images and with the audio, in words, for diagnostics."""
+        images = [*filter(None, [self._image.problem]), *self._images.report()]
+        images += [other.problem for other in self._others if other.problem]
+        return images, [*filter(None, [self._audio.problem]), *self._sound.report()]
+
+    def configure(self, parameters: RomaParameters) -> None:
+        """Take over what counts at once."""
+        self._mask.hold_off_ns = _nanoseconds(parameters.hold_off_s)
+        self._units.set_offsets(
+            frame_offset_ns=_nanoseconds(parameters.image_offset_s),
+            audio_offset_ns=_nanoseconds(parameters.audio_offset_s),
+        )
 
     def close(self) -> None:
         """End all subscriptions."""
         self._node.destroy_timer(self._timer)
         self._node.destroy_subscription(self._speaking)
-        self._image.destroy()
-        self._audio.destroy()
+        if self._info_subscription is not None:
+            self._node.destroy_subscription(self._info_subscription)
+        for subscription in (self._image, self._audio, *self._others):
+            subscription.destroy()
 
     def log_rejections(self) -> None:
         """Log why the newest message was rejected, where that is news."""
@@ -116,12 +154,53 @@ class Inputs:
             self._rejection = rejection
             self._node.get_logger().warning(f'rejected a message: {rejection}')
 
-    def _note_image(self, message: Any) -> None:
-        self._image_s = time.monotonic()
-        self.frame_id = message.header.frame_id
+    def _now_ns(self) -> int:
+        return self._node.get_clock().now().nanoseconds
 
-    def _note_audio(self, message: AudioChunk) -> None:
-        self._audio_s = time.monotonic()
+    def _on_image(self, message: Any) -> None:
+        stamp_ns, now_ns = time_to_ns(message.header.stamp), self._now_ns()
+        self._images.note(stamp_ns, now_ns)
+        self.frame_id = message.header.frame_id
+        self._units.add_frame(stamp_ns or now_ns, self._view.frame(message))
+
+    def _on_audio(self, message: Any) -> None:
+        if self._audio.type_name == _DESCRIBED_AUDIO and self._info_subscription is None:
+            self._subscribe_to_info()
+        now_ns = self._now_ns()
+        try:
+            chunk = read_audio(message, info=self._info)
+        except ValueError as error:
+            self._sound.note(time_to_ns(message.header.stamp), now_ns, amount=0)
+            self._units.reject_audio(str(error))
+            return
+        num_samples, rate_hz = len(chunk.samples), chunk.rate_hz
+        self._sound.note(chunk.stamp_ns, now_ns, amount=num_samples, rate_hz=rate_hz)
+        self._units.add_chunk(self._mask.apply(_stamped(chunk, now_ns)))
+
+    def _subscribe_to_info(self) -> None:
+        """Subscribe to what tells the audio's format; latched by audio_capture since 0.4."""
+        topic = self._node.resolve_topic_name('audio_info')
+        infos = self._node.get_publishers_info_by_topic(topic)
+        latched = DurabilityPolicy.TRANSIENT_LOCAL
+        if not infos:
+            return  # the next chunk looks again
+        is_latched = all(info.qos_profile.durability == latched for info in infos)
+        self._info_subscription = self._node.create_subscription(
+            import_message('audio_common_msgs/msg/AudioInfo'),
+            'audio_info',
+            self._on_info,
+            QoSProfile(depth=1, durability=latched if is_latched else DurabilityPolicy.VOLATILE),
+        )
+
+    def _on_info(self, info: Any) -> None:
+        self._info = info
+
+
+def _stamped(chunk: Chunk, now_ns: int) -> Chunk:
+    """Return a chunk with a stamp; one without arrived when its last sample was captured."""
+    if chunk.stamp_ns or not chunk.rate_hz:
+        return chunk
+    return replace(chunk, stamp_ns=now_ns - len(chunk.samples) * UNIT_NS // chunk.rate_hz)
 
 
 def _nanoseconds(seconds: float) -> int:

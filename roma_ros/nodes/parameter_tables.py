@@ -2,7 +2,7 @@
 The parameters of all nodes, declared in one place.
 
 ``config/*.yaml`` say the same; after a change ``python -m roma_ros.nodes.parameter_tables config``
-writes them again. What is not read-only counts from the next time that the node is configured.
+writes them again.
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,10 @@ from typing import Any
 
 from ..policy.instructions import InstructionKind, parse_instruction
 from ..policy.triggers import PRESETS
-from .parameters import declared_parameters, parameter, Parameters
+from .parameters import Counts, declared_parameters, parameter, Parameters
 
+#: Instructions that can stand at one time.
+MAX_INSTRUCTIONS = 8
 _IMAGE_TRANSPORTS = ('raw', 'compressed')
 
 
@@ -24,7 +26,27 @@ def _threshold(kind: InstructionKind, what: str) -> Any:
         f'Speak probability from which the node {what}.',
         minimum=0.001,
         maximum=0.999,
-        read_only=False,
+        counts=Counts.NOW,
+    )
+
+
+def _window(kind: InstructionKind, what: str) -> Any:
+    return parameter(
+        PRESETS[kind].window_units,
+        f'Units in a row at the threshold or above it before the node {what}.',
+        minimum=1,
+        maximum=60,
+        counts=Counts.NOW,
+    )
+
+
+def _interval(what: str) -> Any:
+    return parameter(
+        0.0,
+        f'Least time between the begins of two {what} [s]; what comes earlier is not published.',
+        minimum=0.0,
+        maximum=3600.0,
+        counts=Counts.NOW,
     )
 
 
@@ -34,7 +56,7 @@ def _offset(what: str) -> Any:
         f'Added to the stamps of the {what} [s], to undo a latency that the driver left in.',
         minimum=-10.0,
         maximum=10.0,
-        read_only=False,
+        counts=Counts.NOW,
     )
 
 
@@ -56,62 +78,92 @@ class RomaParameters(Parameters):
     """Parameters of the node ``roma``."""
 
     model: str = parameter(
-        '', 'Folder of the model; empty: roma-tiny, which comes with the package.', read_only=False
+        '',
+        'Folder of the model; empty: roma-tiny, which comes with the package.',
+        counts=Counts.CONFIGURE,
     )
-    engine: str = parameter('torch', 'What runs the network.', choices=('torch',), read_only=False)
+    engine: str = parameter(
+        'torch', 'What runs the network.', choices=('torch',), counts=Counts.CONFIGURE
+    )
     device: str = parameter(
         'auto',
         "Where the network runs: 'cpu', 'cuda:0'; 'auto': a GPU if there is one.",
-        read_only=False,
+        counts=Counts.CONFIGURE,
     )
     dtype: str = parameter(
         'auto',
         "Number format of the network; 'auto': float32 on a CPU, else bfloat16.",
         choices=('auto', 'float32', 'bfloat16', 'float16'),
-        read_only=False,
+        counts=Counts.CONFIGURE,
     )
     threads: int = parameter(
         0,
         'CPU threads of the network; 0: all cores but one.',
         minimum=0,
         maximum=256,
-        read_only=False,
+        counts=Counts.CONFIGURE,
     )
     instructions: tuple[str, ...] = parameter(
         ('narrate',),
         "What the node is asked for from the start: 'narrate', 'narrate: <focus>', "
         "'alert: <condition>', with a threshold as in 'alert[0.7]: <condition>'. "
         'Empty entries count as none.',
-        read_only=False,
+        counts=Counts.NOW,
     )
     narration_threshold: float = _threshold(InstructionKind.NARRATION, 'narrates')
     alert_threshold: float = _threshold(InstructionKind.ALERT, 'alerts')
     answer_threshold: float = _threshold(InstructionKind.ANSWER, 'answers a spoken question')
+    narration_window_units: int = _window(InstructionKind.NARRATION, 'narrates')
+    alert_window_units: int = _window(InstructionKind.ALERT, 'alerts')
+    answer_window_units: int = _window(InstructionKind.ANSWER, 'answers a spoken question')
+    narration_interval_s: float = _interval('narrations')
+    alert_interval_s: float = _interval('alerts of one instruction')
     max_segments: int = parameter(
         4,
         'Segments, of at most 25 tokens and one a second, after which an utterance is ended.',
         minimum=1,
         maximum=100,
-        read_only=False,
+        counts=Counts.NOW,
     )
     window_s: int = parameter(
         60,
         'How much video and audio the network remembers [s].',
         minimum=1,
         maximum=3600,
-        read_only=False,
+        counts=Counts.NOW,
     )
     share_stream: bool = parameter(
         True,
         'Alerts watch one shared stream, at one token a unit each; false: each has a stream of '
         'its own, as published, at the cost of a cache and a step.',
-        read_only=False,
+        counts=Counts.ACTIVATE,
     )
     image_transport: str = parameter(
         'raw',
         "'raw' subscribes to image, 'compressed' to image/compressed.",
         choices=_IMAGE_TRANSPORTS,
-        read_only=False,
+        counts=Counts.ACTIVATE,
+    )
+    image_rotation_deg: int = parameter(
+        0,
+        'By how much images are turned clockwise, to be upright where the camera is mounted '
+        'otherwise: 0, 90, 180 or 270.',
+        minimum=0,
+        maximum=270,
+        counts=Counts.ACTIVATE,
+    )
+    extra_image_topics: tuple[str, ...] = parameter(
+        ('',),
+        'Topics of more cameras, of the same transport: their newest images stand in a column '
+        'beside the main one. Empty entries count as none.',
+        counts=Counts.ACTIVATE,
+    )
+    audio_channel: int = parameter(
+        -1,
+        'Channel of the audio to use, from 0; -1: the mean of all.',
+        minimum=-1,
+        maximum=31,
+        counts=Counts.ACTIVATE,
     )
     image_offset_s: float = _offset('images')
     audio_offset_s: float = _offset('audio')
@@ -120,21 +172,21 @@ class RomaParameters(Parameters):
         "How long after a unit's end to wait for an input that is late or silent [s].",
         minimum=0.0,
         maximum=10.0,
-        read_only=False,
+        counts=Counts.ACTIVATE,
     )
     queue_capacity: int = parameter(
         4,
         'Units that may wait for the network; when it falls behind, the oldest are dropped.',
         minimum=1,
         maximum=600,
-        read_only=False,
+        counts=Counts.ACTIVATE,
     )
     hold_off_s: float = parameter(
         0.5,
         'How long audio is masked after the robot has stopped speaking [s].',
         minimum=0.0,
         maximum=10.0,
-        read_only=False,
+        counts=Counts.NOW,
     )
     autostart: bool = parameter(
         True, 'Configure and activate at the start; false: leave it to a lifecycle manager.'
@@ -142,8 +194,19 @@ class RomaParameters(Parameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for line in filter(None, self.instructions):
-            parse_instruction(line, id='parameter')
+        if self.image_rotation_deg % 90:
+            raise ValueError(
+                f'parameter image_rotation_deg is {self.image_rotation_deg}, expected 0, 90, 180 '
+                'or 270'
+            )
+        lines = list(filter(None, self.instructions))
+        kinds = [parse_instruction(line, id='parameter').kind for line in lines]
+        if len(lines) > MAX_INSTRUCTIONS or kinds.count(InstructionKind.NARRATION) > 1:
+            raise ValueError(
+                f'parameter instructions has {len(lines)} entries, of which '
+                f'{kinds.count(InstructionKind.NARRATION)} narrate; at most {MAX_INSTRUCTIONS} '
+                'can stand, and one narration among them'
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -290,8 +353,8 @@ def format_yaml(node: str) -> str:
         '  ros__parameters:',
     ]
     for declared in declared_parameters(TABLES[node]):
-        read_only = 'Read-only.' if declared.read_only else ''
-        words = ' '.join(filter(None, (declared.description, declared.constraints, read_only)))
+        counts = declared.counts.value
+        words = ' '.join(filter(None, (declared.description, declared.constraints, counts)))
         lines += [f'    # {line}' for line in textwrap.wrap(words, 92)]
         if isinstance(declared.default, tuple):
             lines.append(f'    {declared.name}:')

@@ -1,7 +1,8 @@
 """Parameters as typed tables: a frozen dataclass that is declared in a node and read from it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from enum import Enum
 from typing import Any, cast, TypeVar
 
 from rcl_interfaces.msg import (
@@ -18,6 +19,15 @@ _Table = TypeVar('_Table', bound='Parameters')
 _Value = bool | int | float | str | tuple[str, ...]
 
 
+class Counts(Enum):
+    """From when on a change of a parameter counts; in words for the operator."""
+
+    START = 'Read-only.'
+    CONFIGURE = 'A change counts when the node is configured.'
+    ACTIVATE = 'A change counts when the node is activated.'
+    NOW = 'A change counts at once.'
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
     """
@@ -29,7 +39,7 @@ class Parameter:
     :param minimum: smallest value allowed.
     :param maximum: largest value allowed.
     :param choices: the values allowed; empty: any.
-    :param read_only: fixed when the node starts.
+    :param counts: from when on a change counts; START: it is read-only.
     """
 
     name: str
@@ -38,7 +48,7 @@ class Parameter:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
-    read_only: bool = True
+    counts: Counts = Counts.START
 
     def check(self, value: _Value) -> None:
         """
@@ -69,8 +79,10 @@ class Parameter:
         """Return the descriptor that ``ros2 param describe`` shows."""
         descriptor = ParameterDescriptor(
             description=self.description,
-            additional_constraints=self.constraints if self.choices else '',
-            read_only=self.read_only,
+            additional_constraints=' '.join(
+                filter(None, (self.constraints if self.choices else '', self.counts.value))
+            ),
+            read_only=self.counts is Counts.START,
         )
         if isinstance(self.default, float):
             descriptor.floating_point_range = [
@@ -109,10 +121,16 @@ def declared_parameters(table: type[Parameters]) -> tuple[Parameter, ...]:
     )
 
 
-def declare_parameters(node: Node, table: type[Parameters]) -> None:
+def declare_parameters(
+    node: Node,
+    table: type[_Table],
+    on_change: Callable[[_Table], None] = lambda _: None,
+) -> None:
     """
     Declare a table's parameters, and refuse later changes that are not allowed, with the reason.
 
+    :param on_change: takes the values that are about to be in force; it may refuse them with a
+        ValueError.
     :raises ValueError: when a value given at the start has the wrong type or is not allowed.
     """
     for declared in declared_parameters(table):
@@ -132,7 +150,7 @@ def declare_parameters(node: Node, table: type[Parameters]) -> None:
         values = _current_values(node, table)
         values.update({p.name: _plain(p.value) for p in changed if p.name in values})
         try:
-            table(**values)
+            on_change(table(**values))
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)

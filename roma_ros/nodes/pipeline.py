@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future as ThreadFuture
+from dataclasses import replace
 import itertools
 import threading
+from typing import Any
 
 from rclpy.node import Node
 from rclpy.task import Future
-from std_msgs.msg import String
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 
 from ..policy.instructions import Instruction, InstructionKind
 from ..runtime.factory import Runtime
@@ -17,11 +18,14 @@ from ..runtime.session import SessionConfig, StreamSession
 from ..runtime.worker import InferenceWorker
 from ..srv import AddInstruction, ListInstructions, RemoveInstruction
 from .ask import AskServer
+from .gate import UtteranceGate
 from .health import Health, Snapshot
 from .inputs import Inputs
 from .messages import make_instruction
 from .outputs import Outputs
 from .parameter_tables import RomaParameters
+from .settings import change_instructions, make_session_config, speech_intervals
+from .typed_subscription import TypedSubscription
 
 #: How long a deactivation waits for the unit at hand [s]; it takes up to a second in all.
 STOP_TIMEOUT_S = 0.8
@@ -73,7 +77,9 @@ class Pipeline:
             on_result=self._on_result,
             on_error=self._on_error,
         )
-        self._outputs = Outputs(node)
+        self._gate = UtteranceGate()
+        self._gate.configure(speech_intervals(parameters))
+        self._outputs = Outputs(node, self._gate)
         self._publishing = threading.Lock()
         self._closed = False
         self._ask = ask
@@ -84,8 +90,17 @@ class Pipeline:
             ),
             node.create_service(ListInstructions, '~/list_instructions', self._list_instructions),
             node.create_service(Trigger, '~/reset', self._reset),
+            node.create_service(SetBool, '~/quiet', self._set_quiet),
         ]
-        self._question = node.create_subscription(String, 'question', self._on_question, 10)
+        self._question = TypedSubscription(
+            node,
+            'question',
+            {
+                'std_msgs/msg/String': lambda message: self._on_question(message.data),
+                'hri_msgs/msg/LiveSpeech': lambda message: self._on_question(message.final),
+            },
+            depth=10,
+        )
         self._inputs = Inputs(node, parameters, on_unit=self._worker.submit)
         self._worker.start()
         ask.begin(self._worker)
@@ -104,8 +119,41 @@ class Pipeline:
             self._closed = True
         for service in self._services:
             self._node.destroy_service(service)
-        self._node.destroy_subscription(self._question)
+        self._question.destroy()
         self._outputs.close()
+
+    def configure(
+        self,
+        parameters: RomaParameters,
+        before: Sequence[Instruction],
+        after: Sequence[Instruction],
+    ) -> None:
+        """
+        Take over what counts at once, from the next unit on.
+
+        :param parameters: of the node.
+        :param before: the instructions that the parameter said.
+        :param after: those that it says.
+        """
+        self._inputs.configure(parameters)
+        self._gate.configure(speech_intervals(parameters))
+
+        def change(session: StreamSession) -> None:
+            config = replace(
+                make_session_config(parameters), share_stream=session.config.share_stream
+            )
+            if config != session.config:
+                session.configure(config)
+            removed, added = change_instructions(session.instructions, before, after)
+            try:
+                for instruction_id in removed:
+                    session.remove_instruction(instruction_id)
+                for instruction in added:
+                    session.add_instruction(instruction)
+            finally:
+                self._standing = _standing(session)
+
+        self._worker.call(change).add_done_callback(self._log_refusal)
 
     def has_ended(self, timeout_s: float) -> bool:
         """
@@ -118,6 +166,7 @@ class Pipeline:
     def snapshot(self, state: int) -> Snapshot:
         """Return what there is to tell of the pipeline now."""
         self._inputs.log_rejections()
+        image_problems, audio_problems = self._inputs.report()
         error, self._error = self._error, ''
         fullest = max((d.cache for d in self._session.dialogues), key=lambda c: c.length)
         return Snapshot(
@@ -137,6 +186,10 @@ class Pipeline:
             audio_topic=self._inputs.audio_topic,
             image_silence_s=self._inputs.image_silence_s,
             audio_silence_s=self._inputs.audio_silence_s,
+            image_problems=image_problems,
+            audio_problems=audio_problems,
+            held_back=self._gate.held_back,
+            quiet=self._gate.quiet,
             error=error,
         )
 
@@ -154,7 +207,7 @@ class Pipeline:
         with self._publishing:
             if self._closed:
                 return
-            self._outputs.publish_segments(result.unit, result.said, self._inputs.frame_id)
+            self._outputs.publish_said(result.unit, result.said, self._inputs.frame_id)
         self.health.add_unit(
             compute_ms=result.compute_ms + result.decode_ms, latency_ms=self._latency_ms
         )
@@ -170,13 +223,15 @@ class Pipeline:
         self._error = f'{type(error).__name__}: {error}'
         self._node.get_logger().error(f'a unit failed and is lost: {self._error}')
 
-    def _on_question(self, message: String) -> None:
-        asked = self._worker.call(lambda session: session.ask(message.data))
+    def _on_question(self, text: str) -> None:
+        if not text.strip():  # speech that is not recognised to its end yet
+            return
+        asked = self._worker.call(lambda session: session.ask(text))
         asked.add_done_callback(self._log_refusal)
 
-    def _log_refusal(self, asked: ThreadFuture[str]) -> None:
+    def _log_refusal(self, asked: ThreadFuture[Any]) -> None:
         if not asked.cancelled() and asked.exception() is not None:
-            self._node.get_logger().warning(f'refused a question: {asked.exception()}')
+            self._node.get_logger().warning(f'refused: {asked.exception()}')
 
     async def _add_instruction(
         self, request: AddInstruction.Request, response: AddInstruction.Response
@@ -213,6 +268,12 @@ class Pipeline:
             return ''
 
         response.success, response.message, _ = await self._change(reset)
+        return response
+
+    def _set_quiet(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._gate.quiet = request.data
+        response.success = True
+        response.message = 'narrations are held back' if request.data else 'narrations are told'
         return response
 
     def _list_instructions(

@@ -50,6 +50,7 @@ class AdaptiveSubscription:
             raw=raw,
         )
         self.reliability = ReliabilityPolicy.RELIABLE
+        self.problem = ''  #: in words, why publishers of the topic are not heard
         self._subscription = self._make(self.reliability)
         self._timer: Any = None
 
@@ -79,6 +80,12 @@ class AdaptiveSubscription:
         if self.reliability is ReliabilityPolicy.RELIABLE and self._timer is None:
             steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
             self._timer = self._node.create_timer(0.0, self._relax, clock=steady)
+        elif self.reliability is ReliabilityPolicy.BEST_EFFORT:
+            policy = getattr(event, 'last_policy_kind', 'its')
+            self.problem = (
+                f'{self.topic_name} is published with an incompatible QoS policy '
+                f'({policy}); reliability and durability are adapted to, others are not'
+            )
 
     def _relax(self) -> None:
         self._node.destroy_timer(self._timer)

@@ -20,7 +20,7 @@ from .loading import Loading
 from .parameter_tables import RomaParameters
 from .parameters import declare_parameters, read_parameters
 from .pipeline import Pipeline
-from .settings import make_session_config, parse_instructions
+from .settings import change_instructions, make_session_config, parse_instructions
 
 #: Period of status and diagnostics [s] (REP 107).
 STATUS_PERIOD_S = 1.0
@@ -37,7 +37,7 @@ class RomaNode(ManagedNode):
         self._loading: Loading[Runtime] | None = None
         self._pipeline: Pipeline | None = None
         super().__init__('roma')
-        declare_parameters(self, RomaParameters)
+        declare_parameters(self, RomaParameters, self._on_change)
         self._phase = Status.STATE_UNCONFIGURED
         self._detail = ''
         self._runtime: Runtime | None = None
@@ -152,6 +152,20 @@ class RomaNode(ManagedNode):
     def report_error(self, error: Exception) -> None:
         """Tell of an unexpected error in the status."""
         self._enter(Status.STATE_ERROR, _reason(error))
+
+    def _on_change(self, parameters: RomaParameters) -> None:
+        """Take over parameters that count at once; rclpy's lock makes changes come one by one."""
+        before = parse_instructions(self._options.instructions)
+        after = parse_instructions(parameters.instructions)
+        self._options = parameters
+        with self._reporting:
+            pipeline = self._pipeline
+        if pipeline is not None:
+            pipeline.configure(parameters, before, after)
+            return
+        removed, added = change_instructions(self._instructions, before, after)
+        kept = [i for i in self._instructions if i.id not in removed]
+        self._instructions = (*kept, *added)
 
     def prepare_to_end(self) -> None:
         """End the stream while what is owed can still be sent."""

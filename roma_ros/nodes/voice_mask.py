@@ -1,33 +1,26 @@
 """Silence where the robot itself speaks, so that it does not answer itself."""
 
 from collections import deque
-from typing import Any
+from dataclasses import replace
 
-from ..msg import AudioChunk
+import numpy as np
+
 from ..units.unit import UNIT_NS
-from .conversions import time_to_ns
-from .filters import SimpleFilter
+from .conversions import Chunk
 
 #: Times of speech that are remembered; audio comes at most some seconds after them.
 _NUM_SPANS = 16
-_SAMPLE_BYTES = {
-    AudioChunk.FORMAT_U8: 1,
-    AudioChunk.FORMAT_S16: 2,
-    AudioChunk.FORMAT_S32: 4,
-    AudioChunk.FORMAT_F32: 4,
-}
 
 
-class VoiceMask(SimpleFilter):
+class VoiceMask:
     """
-    Passes audio chunks on, as silence where they overlap the robot's own speech.
+    Makes silence of audio that overlaps the robot's own speech.
 
     :param hold_off_ns: how long the room still echoes after it [ns].
     """
 
     def __init__(self, *, hold_off_ns: int) -> None:
-        super().__init__()
-        self._hold_off_ns = hold_off_ns
+        self.hold_off_ns = hold_off_ns
         self._spans: deque[tuple[int, int]] = deque(maxlen=_NUM_SPANS)
         self._since_ns: int | None = None
 
@@ -40,30 +33,17 @@ class VoiceMask(SimpleFilter):
         if speaking:
             self._since_ns = now_ns if self._since_ns is None else self._since_ns
         elif self._since_ns is not None:
-            self._spans.append((self._since_ns, now_ns + self._hold_off_ns))
+            self._spans.append((self._since_ns, now_ns + self.hold_off_ns))
             self._since_ns = None
 
-    def connectInput(self, audio_filter: SimpleFilter) -> None:  # noqa: N802
-        """Take chunks from a filter."""
-        audio_filter.registerCallback(self.add)
+    def apply(self, chunk: Chunk) -> Chunk:
+        """Return a chunk, as silence where it has to be."""
+        end_ns = chunk.stamp_ns + len(chunk.samples) * UNIT_NS // max(chunk.rate_hz, 1)
+        if not self._overlaps(chunk.stamp_ns, end_ns):
+            return chunk
+        return replace(chunk, samples=np.zeros_like(chunk.samples))
 
-    def add(self, chunk: AudioChunk) -> None:
-        """Pass a chunk on, masked where it has to be."""
-        self.signalMessage(_silenced(chunk) if self._overlaps(chunk) else chunk)
-
-    def _overlaps(self, chunk: AudioChunk) -> bool:
-        start_ns = time_to_ns(chunk.header.stamp)
-        frame_bytes = _SAMPLE_BYTES.get(chunk.sample_format, 1) * max(chunk.channels, 1)
-        num_samples = len(chunk.data) // frame_bytes
-        end_ns = start_ns + num_samples * UNIT_NS // max(chunk.sample_rate, 1)
+    def _overlaps(self, start_ns: int, end_ns: int) -> bool:
         if self._since_ns is not None and end_ns > self._since_ns:
             return True
         return any(start_ns < to_ns and end_ns > from_ns for from_ns, to_ns in self._spans)
-
-
-def _silenced(chunk: AudioChunk) -> AudioChunk:
-    zero = b'\x80' if chunk.sample_format == AudioChunk.FORMAT_U8 else b'\0'
-    fields: dict[str, Any] = {
-        name: getattr(chunk, name) for name in chunk.get_fields_and_field_types()
-    }
-    return AudioChunk(**fields | {'data': zero * len(chunk.data)})

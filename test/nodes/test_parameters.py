@@ -11,6 +11,7 @@ import yaml
 
 from roma_ros.nodes.parameter_tables import format_yaml, RomaParameters, TABLES
 from roma_ros.nodes.parameters import (
+    Counts,
     declare_parameters,
     declared_parameters,
     parameter,
@@ -23,11 +24,11 @@ CONFIG = Path(__file__).resolve().parents[2] / 'config'
 
 @dataclass(frozen=True, kw_only=True)
 class Table(Parameters):
-    speed: float = parameter(1.0, 'How fast.', minimum=0.5, maximum=2.0, read_only=False)
+    speed: float = parameter(1.0, 'How fast.', minimum=0.5, maximum=2.0, counts=Counts.NOW)
     count: int = parameter(3, 'How many.', minimum=0, maximum=9)
-    mode: str = parameter('a', 'How.', choices=('a', 'b'), read_only=False)
-    names: tuple[str, ...] = parameter(('x',), 'Who.', read_only=False)
-    low: float = parameter(0.1, 'Below speed.', minimum=0.0, maximum=9.0, read_only=False)
+    mode: str = parameter('a', 'How.', choices=('a', 'b'), counts=Counts.NOW)
+    names: tuple[str, ...] = parameter(('x',), 'Who.', counts=Counts.NOW)
+    low: float = parameter(0.1, 'Below speed.', minimum=0.0, maximum=9.0, counts=Counts.NOW)
 
     def __post_init__(self) -> None:
         super().__post_init__()
