@@ -1,8 +1,11 @@
+from dataclasses import asdict
+import json
 from math import ceil
 
 import pytest
 
 from roma_ros.evaluation.benchmarks.tabletop import (
+    load_triggers,
     plain_words,
     preset_triggers,
     TabletopSample,
@@ -84,3 +87,16 @@ def test_presets_are_those_of_the_package():
 @pytest.mark.parametrize('text', ['The red ball.', 'a red ball', ' RED  ball', 'an red ball!'])
 def test_answers_are_compared_by_their_words(text):
     assert plain_words(text) == 'red ball'
+
+
+def test_thresholds_of_an_earlier_evaluation(tmp_path):
+    path = tmp_path / 'tabletop.json'
+    alert = TriggerConfig(threshold=0.3, window_units=2, hysteresis=None)
+    triggers = preset_triggers() | {'alert': alert}
+    written = {name: asdict(trigger) for name, trigger in triggers.items()}
+    path.write_text(json.dumps({'thresholds': {'from': 'validation'} | written}))
+    assert load_triggers(path) == triggers
+    for text in ('{}', '{', '{"thresholds": {"alert": {"threshold": 2.0}}}'):
+        path.write_text(text)
+        with pytest.raises(ValueError, match='no thresholds of roma eval tabletop'):
+            load_triggers(path)

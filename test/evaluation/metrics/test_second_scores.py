@@ -29,6 +29,11 @@ def test_smoothing_agrees_with_a_plain_loop(given_scores, radius):
     np.testing.assert_allclose(smooth(given_scores, radius), expected)
 
 
+def test_equal_windows_stay_equal():
+    smoothed = smooth(np.tile([0.1, 0.7, 0.3], 20), 5)
+    assert len(set(smoothed[6:-6].tolist())) == 3
+
+
 def test_smoothing_looks_into_the_future():
     assert smooth([0.0, 0.0, 0.0, 1.0], 2)[1] == 0.25
 
