@@ -82,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
         help='fit the thresholds on streams of this split first; else the presets',
     )
     tabletop.add_argument(
+        '--thresholds', type=Path, metavar='JSON', help='those of an earlier evaluation'
+    )
+    tabletop.add_argument(
         '--calibration-streams', type=int, default=100, help='how many for that; else 100'
     )
     data = argparse.ArgumentParser(add_help=False)
@@ -207,7 +210,7 @@ def _benchmark_table(results: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def _run_tabletop(options: argparse.Namespace, progress: ProgressLine) -> int:
-    from ..evaluation.benchmarks.tabletop import TabletopJob
+    from ..evaluation.benchmarks.tabletop import load_triggers, preset_triggers, TabletopJob
     from ..evaluation.benchmarks.tabletop_run import evaluate_tabletop, TabletopEvaluation
 
     evaluation = TabletopEvaluation(
@@ -218,10 +221,18 @@ def _run_tabletop(options: argparse.Namespace, progress: ProgressLine) -> int:
         calibrate_on=options.calibrate_on,
         calibration_streams=options.calibration_streams,
     )
+    if options.thresholds is not None and options.calibrate_on is not None:
+        raise ValueError('thresholds are either fitted (--calibrate-on) or given (--thresholds)')
+    triggers = load_triggers(options.thresholds) if options.thresholds else preset_triggers()
     model = _model_folder(options.model)
     figures = evaluate_tabletop(
         evaluation,
-        TabletopJob(model=str(model), device=options.device, threads=num_threads(options)),
+        TabletopJob(
+            model=str(model),
+            device=options.device,
+            threads=num_threads(options),
+            triggers=triggers,
+        ),
         folder=_lines_folder(options, 'tabletop', model),
         execute=executor(options),
         on_line=lambda step, done, total: progress.show(f'{step}: {done} of {total} streams'),

@@ -9,6 +9,8 @@ what the model did, so that :mod:`.tabletop_score` needs nothing else.
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
+import json
+from pathlib import Path
 import re
 from typing import Any
 
@@ -32,6 +34,21 @@ _NARRATION_ID = 'narration'
 def preset_triggers() -> Triggers:
     """Return the presets of the package, by the words of the results."""
     return {word: PRESETS[kind] for word, kind in KINDS.items()}
+
+
+def load_triggers(path: Path) -> Triggers:
+    """
+    Read the thresholds that an earlier evaluation fitted: its ``--json`` file.
+
+    :raises ValueError: when there are none in the file.
+    """
+    try:
+        found = json.loads(path.read_text(encoding='utf-8'))['thresholds']
+        return {word: TriggerConfig(**found[word]) for word in KINDS}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f'no thresholds of roma eval tabletop ({type(error).__name__}: {error}): {path}'
+        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
