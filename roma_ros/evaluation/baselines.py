@@ -12,7 +12,6 @@ call; those of QVHighlights are its own.
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 import json
@@ -20,7 +19,6 @@ from pathlib import Path
 import sys
 
 import numpy as np
-import numpy.typing as npt
 
 from .metrics.calibration_error import brier_score, expected_calibration_error
 from .metrics.captions import Caption, localization_f1, soda_c
@@ -40,8 +38,7 @@ from .metrics.ovo_bench import crr_right, rec_hits
 from .metrics.proactive import interval_outcome, Outcome, po_accuracy, ProactiveOutput
 from .metrics.spans import Span
 from .metrics.videollm_online import mean_score, stream_score, Turn
-
-_FloatArray = npt.NDArray[np.float64]
+from .trivial import Baseline, BASELINES
 
 #: What the made-up annotations are like, by metric.
 SHAPES = {
@@ -57,44 +54,6 @@ SHAPES = {
     'curves': '200 streams of 120 s, 5 % of the seconds positive',
 }
 
-
-@dataclass(frozen=True)
-class Baseline:
-    """
-    Something that watches nothing.
-
-    :param scores: of one a second, 0..1, from the number of seconds and random numbers.
-    :param share: from which score on it speaks.
-    """
-
-    name: str
-    scores: Callable[[int, np.random.Generator], _FloatArray]
-    share: float = 0.5
-
-    def speaks(self, seconds: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-        """Tell for each second whether it speaks at its end."""
-        return self.scores(seconds, rng) >= self.share
-
-    def times_s(self, seconds: int, rng: np.random.Generator) -> list[float]:
-        """Return when it speaks."""
-        return (np.flatnonzero(self.speaks(seconds, rng)) + 1.0).tolist()
-
-
-def _every(k: int) -> Baseline:
-    return Baseline(
-        f'every {k} s', lambda seconds, rng: np.where(np.arange(1, seconds + 1) % k, 0.0, 1.0)
-    )
-
-
-#: All of them. Random ones speak in a tenth of the seconds.
-BASELINES = (
-    Baseline('random', lambda seconds, rng: rng.random(seconds), share=0.9),
-    Baseline('always', lambda seconds, rng: np.ones(seconds)),
-    Baseline('never', lambda seconds, rng: np.zeros(seconds)),
-    _every(5),
-    _every(10),
-    _every(20),
-)
 
 #: A metric by its name: from a baseline to its figure; None where it is not defined.
 _Metric = Callable[[Baseline], float | None]

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from .baselines import Baseline, BASELINES
 from .benchmarks.benchmark import Benchmark
 from .benchmarks.lines import NARRATION_ID
 from .results import Figure
 from .runner import Line
+from .trivial import Baseline, BASELINES
 from .words import MAIN
 
 

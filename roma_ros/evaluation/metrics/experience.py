@@ -16,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .intervals import (
-    bootstrap,
+    bounded,
     Estimate,
+    quantile_estimates,
     rate_without_events_high,
+    ratio_estimate,
     share_without_events_high,
 )
 from .spans import check_spans, check_times, contains, match_times, Span
@@ -170,14 +172,14 @@ def alert_experience(
     missed, num_windows = int(num_windows - num_hits), int(num_windows)
 
     def ratio(above: Sequence[float], below: Sequence[float], count: float) -> Estimate:
-        return _ratio(counts @ np.array(above), counts @ np.array(below), int(count), seed)
+        return ratio_estimate(counts @ np.array(above), counts @ np.array(below), int(count), seed)
 
     figures = {
-        'false_alerts_per_hour': _bounded(
+        'false_alerts_per_hour': bounded(
             ratio((0, 0, 1, 0, 0), (0, 0, 0, 0, 1), num_false),
             high=rate_without_events_high(hours) if not num_false else None,
         ),
-        'missed_rate': _bounded(
+        'missed_rate': bounded(
             ratio((1, -1, 0, 0, 0), (1, 0, 0, 0, 0), num_windows),
             high=share_without_events_high(num_windows) if not missed else None,
             low=1 - share_without_events_high(num_windows) if not num_hits else None,
@@ -187,7 +189,7 @@ def alert_experience(
         'f1': ratio((0, 2, 0, 0, 0), (1, 1, 1, 0, 0), num_windows + num_false),
         'repeats_per_hit': ratio((0, 0, 0, 1, 0), (0, 1, 0, 0, 0), num_repeats),
     }
-    return figures | _quantiles('delay', delays, seed)
+    return figures | quantile_estimates('delay', delays, seed)
 
 
 def speech_experience(
@@ -230,21 +232,21 @@ def speech_experience(
     total_hours = float(hours.sum())
     num_questions = int(questions.sum())
     figures = {
-        'due_share': _ratio(due_s, spoken, int(utterances.sum()), seed),
-        'utterances_per_hour': _bounded(
-            _ratio(utterances, hours, int(utterances.sum()), seed),
+        'due_share': ratio_estimate(due_s, spoken, int(utterances.sum()), seed),
+        'utterances_per_hour': bounded(
+            ratio_estimate(utterances, hours, int(utterances.sum()), seed),
             high=rate_without_events_high(total_hours) if not utterances.sum() else None,
         ),
-        'interruptions_per_hour': _bounded(
-            _ratio(interruptions, hours, int(interruptions.sum()), seed),
+        'interruptions_per_hour': bounded(
+            ratio_estimate(interruptions, hours, int(interruptions.sum()), seed),
             high=rate_without_events_high(total_hours) if not interruptions.sum() else None,
         ),
-        'unanswered_rate': _bounded(
-            _ratio(unanswered, questions, num_questions, seed),
+        'unanswered_rate': bounded(
+            ratio_estimate(unanswered, questions, num_questions, seed),
             high=share_without_events_high(num_questions) if not unanswered.sum() else None,
         ),
     }
-    return figures | _quantiles('first_word', delays, seed)
+    return figures | quantile_estimates('first_word', delays, seed)
 
 
 def _reply_delays(log: SpeechLog, within_s: float) -> list[float | None]:
@@ -266,56 +268,3 @@ def _num_interruptions(log: SpeechLog) -> int:
 def _check_duration(duration_s: float, *, what: str) -> None:
     if not 0 < duration_s < math.inf:
         raise ValueError(f'{what} lasts {duration_s} s; expected more than 0')
-
-
-def _ratio(above: _FloatArray, below: _FloatArray, count: int, seed: int) -> Estimate:
-    """Return the ratio of two sums over groups; not defined where the lower one is zero."""
-
-    def figures(weights: npt.NDArray[np.int64]) -> _FloatArray:
-        bottom = weights @ below
-        known = bottom > 0
-        return np.where(known, weights @ above / np.where(known, bottom, 1), np.nan)
-
-    value = float(figures(np.ones((1, len(above)), np.int64))[0])
-    if np.isnan(value):
-        return Estimate(None, None, None, count)
-    return Estimate(value, *bootstrap(figures, len(above), seed=seed), count)
-
-
-def _bounded(estimate: Estimate, *, high: float | None, low: float | None = None) -> Estimate:
-    """Put the rule of three in the place of a bootstrap that has seen nothing."""
-    if estimate.value is None or (high is None and low is None):
-        return estimate
-    return Estimate(
-        estimate.value,
-        estimate.value if low is None else low,
-        estimate.value if high is None else high,
-        estimate.count,
-    )
-
-
-def _quantiles(name: str, groups: Sequence[Sequence[float]], seed: int) -> dict[str, Estimate]:
-    """Return median and 90th percentile (linear interpolation) of what is in the groups."""
-    values = np.array([value for group in groups for value in group])
-    owner = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-    order = np.argsort(values, kind='stable')
-    values, owner = values[order], owner[order]
-    estimates = {}
-    for label, share in (('median', 0.5), ('p90', 0.9)):
-        if not values.size:
-            estimates[f'{name}_{label}_s'] = Estimate(None, None, None, 0)
-            continue
-
-        def figures(weights: npt.NDArray[np.int64], share: float = share) -> _FloatArray:
-            upto = np.cumsum(weights[:, owner], axis=1)  # [resamples, values], drawn so far
-            place = share * np.maximum(upto[:, -1] - 1, 0)
-            low, high = (
-                values[np.minimum((upto <= at[:, None]).sum(1), len(values) - 1)]
-                for at in (np.floor(place), np.ceil(place))
-            )
-            return np.where(upto[:, -1] > 0, low + (high - low) * (place % 1), np.nan)
-
-        value = float(figures(np.ones((1, len(groups)), np.int64))[0])
-        interval = bootstrap(figures, len(groups), seed=seed)
-        estimates[f'{name}_{label}_s'] = Estimate(value, *interval, len(values))
-    return estimates

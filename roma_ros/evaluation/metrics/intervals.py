@@ -1,11 +1,13 @@
 """How sure a figure is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import math
 
 import numpy as np
 import numpy.typing as npt
+
+_FloatArray = npt.NDArray[np.float64]
 
 #: Share of intervals that hold the truth.
 LEVEL = 0.95
@@ -62,6 +64,80 @@ def bootstrap(
         return None, None
     low, high = np.quantile(figures, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
+
+
+def ratio_estimate(above: _FloatArray, below: _FloatArray, count: int, seed: int) -> Estimate:
+    """
+    Return the ratio of two sums over groups; not defined where the lower one is zero.
+
+    :param above: of each group, ``[groups]``.
+    :param below: likewise, at least 0.
+    :param count: what the figure rests on.
+    :param seed: of the interval.
+    """
+
+    def figures(weights: npt.NDArray[np.int64]) -> _FloatArray:
+        bottom = weights @ below
+        known = bottom > 0
+        return np.where(known, weights @ above / np.where(known, bottom, 1), np.nan)
+
+    value = float(figures(np.ones((1, len(above)), np.int64))[0])
+    if np.isnan(value):
+        return Estimate(None, None, None, count)
+    return Estimate(value, *bootstrap(figures, len(above), seed=seed), count)
+
+
+def bounded(estimate: Estimate, *, high: float | None, low: float | None = None) -> Estimate:
+    """
+    Put a limit such as the rule of three in the place of a bootstrap that has seen nothing.
+
+    :param estimate: of a bootstrap; one that is not defined stays as it is.
+    :param high: upper end; None beside a ``low``: the value itself.
+    :param low: lower end; None beside a ``high``: the value itself.
+    """
+    if estimate.value is None or (high is None and low is None):
+        return estimate
+    return Estimate(
+        estimate.value,
+        estimate.value if low is None else low,
+        estimate.value if high is None else high,
+        estimate.count,
+    )
+
+
+def quantile_estimates(
+    name: str, groups: Sequence[Sequence[float]], seed: int
+) -> dict[str, Estimate]:
+    """
+    Return median and 90th percentile (linear interpolation) of what is in the groups.
+
+    :param name: the figures are ``<name>_median_s`` and ``<name>_p90_s``.
+    :param groups: seconds.
+    :param seed: of the intervals.
+    """
+    values = np.array([value for group in groups for value in group])
+    owner = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    order = np.argsort(values, kind='stable')
+    values, owner = values[order], owner[order]
+    estimates = {}
+    for label, share in (('median', 0.5), ('p90', 0.9)):
+        if not values.size:
+            estimates[f'{name}_{label}_s'] = Estimate(None, None, None, 0)
+            continue
+
+        def figures(weights: npt.NDArray[np.int64], share: float = share) -> _FloatArray:
+            upto = np.cumsum(weights[:, owner], axis=1)  # [resamples, values], drawn so far
+            place = share * np.maximum(upto[:, -1] - 1, 0)
+            low, high = (
+                values[np.minimum((upto <= at[:, None]).sum(1), len(values) - 1)]
+                for at in (np.floor(place), np.ceil(place))
+            )
+            return np.where(upto[:, -1] > 0, low + (high - low) * (place % 1), np.nan)
+
+        value = float(figures(np.ones((1, len(groups)), np.int64))[0])
+        interval = bootstrap(figures, len(groups), seed=seed)
+        estimates[f'{name}_{label}_s'] = Estimate(value, *interval, len(values))
+    return estimates
 
 
 def rate_without_events_high(amount: float) -> float:
