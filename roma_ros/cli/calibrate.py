@@ -5,6 +5,7 @@ Choose the node's thresholds from labelled recordings, by false alerts per hour.
 
     roma calibrate --recording kitchen.mp4 --labels kitchen.json --false-alerts-per-hour 2
     roma calibrate --scores demo_output/stream.mcap --labels demo.json --false-alerts-per-hour 1
+    roma calibrate --lines tabletop.lines/validation-2.jsonl --false-alerts-per-hour 6
     roma run --ros-args --params-file roma_calibrated.yaml
 
 Labels: ``{"labels": [{"instruct": "alert: a bell rings", "windows": [[3.0, 4.5]]}]}``, seconds
@@ -46,8 +47,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from ..evaluation.score_files import join_labels, load_labels, load_scores
     from ..policy.calibration_file import describe, format_parameters
+
+    if options.lines:
+        from ..evaluation.line_scores import scored_lines
+
+        items = [item for path in options.lines for item in scored_lines(path)]
+        source = _names(options.lines)
+    else:
+        items, source = _recorded(options)
+    results = _calibrate(items, options)
+    for result in results:
+        print('\n  '.join(describe(result)))
+    text = format_parameters(results, source=f'`roma calibrate` on {source}')
+    options.output.write_text(text, encoding='utf-8')
+    print(f'parameter file: {options.output}')
+    if options.json:
+        figures = [_figures(result) for result in results]
+        options.json.write_text(json.dumps(figures, indent=1) + '\n', encoding='utf-8')
+    return 0 if all(result.verdict.value == 'promised' for result in results) else 3
+
+
+def _recorded(options: argparse.Namespace) -> 'tuple[list[ScoredInstruction], str]':
+    """Return what was scored on recordings, and what to call it."""
+    from ..evaluation.score_files import join_labels, load_labels, load_scores
 
     recordings = options.recording or options.scores
     if len(recordings) != len(options.labels):
@@ -56,12 +79,12 @@ def _run(options: argparse.Namespace) -> int:
             'file of labels for each, in the same order'
         )
     labels = [load_labels(path) for path in options.labels]
-    model = ''
+    source = _names(recordings)
     if options.recording:
         from ..runtime.factory import load_runtime
 
         runtime = load_runtime(options.model, device=options.device)
-        model = f' by {runtime.path.name}'
+        source += f' by {runtime.path.name}'
         scores = [_score(runtime, *pair) for pair in zip(recordings, labels, strict=True)]
     else:
         scores = [load_scores(path) for path in recordings]
@@ -72,17 +95,11 @@ def _run(options: argparse.Namespace) -> int:
         for path, wanted, found in zip(recordings, labels, scores, strict=True)
         for item in join_labels(str(path), wanted, found)
     ]
-    results = _calibrate(items, options)
-    for result in results:
-        print('\n  '.join(describe(result)))
-    names = ', '.join(path.name for path in recordings)
-    text = format_parameters(results, source=f'`roma calibrate` on {names}{model}')
-    options.output.write_text(text, encoding='utf-8')
-    print(f'parameter file: {options.output}')
-    if options.json:
-        figures = [_figures(result) for result in results]
-        options.json.write_text(json.dumps(figures, indent=1) + '\n', encoding='utf-8')
-    return 0 if all(result.verdict.value == 'promised' for result in results) else 3
+    return items, source
+
+
+def _names(paths: Sequence[Path]) -> str:
+    return ', '.join(path.name for path in paths)
 
 
 def _calibrate(
@@ -198,8 +215,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar='FILE',
         help='take the scores of earlier runs: a .mcap of the recorder, or a saved .jsonl',
     )
+    source.add_argument(
+        '--lines',
+        type=Path,
+        nargs='+',
+        metavar='FILE',
+        help='take scores and truth from the lines of roma eval; these need no labels',
+    )
     parser.add_argument(
-        '--labels', type=Path, nargs='+', required=True, metavar='FILE', help='one for each'
+        '--labels', type=Path, nargs='+', default=[], metavar='FILE', help='one for each'
     )
     parser.add_argument(
         '--false-alerts-per-hour', type=float, required=True, metavar='X', help='the target'

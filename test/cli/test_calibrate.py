@@ -74,6 +74,30 @@ def test_what_cannot_be_done_is_told(tmp_path, capsys, change, words):
     assert not (tmp_path / 'out.yaml').exists()
 
 
+def test_lines_of_an_evaluation_need_no_labels(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [{'identity': {}}]
+    for index in range(200):
+        probabilities = rng.uniform(0, 0.4, 16)
+        probabilities[5:9] = 0.9
+        rows.append(
+            {
+                'id': f's{index}',
+                'seconds': 16,
+                'truth': {'span': [5.0, 9.0], 'text': 'a bell'},
+                'probabilities': {'main': [0.0] * 16, 'alert-0': probabilities.tolist()},
+                'fired_s': {},
+            }
+        )
+    lines = tmp_path / 'set.jsonl'
+    lines.write_text(''.join(json.dumps(row) + '\n' for row in rows))
+    output = tmp_path / 'out.yaml'
+    arguments = ['--lines', str(lines), '--output', str(output), '--false-alerts-per-hour', '6']
+    assert main(arguments) == 0
+    values = yaml.safe_load(output.read_text())['/**']['ros__parameters']
+    assert 0.4 < values['alert_threshold'] < 0.9
+
+
 def write_clip(path, *, seconds=6):
     av = pytest.importorskip('av', reason='PyAV is not installed')
     with av.open(str(path), 'w') as container:
