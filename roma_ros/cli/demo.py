@@ -1,6 +1,9 @@
 """
 Play a recording through the roma node, and leave a record, a summary and a report.
 
+Without a recording of yours it is a tabletop stream of the test split, whose truth is known: the
+node gets its instructions, and its typed questions at their times.
+
 ::
 
     roma demo
@@ -9,6 +12,7 @@ Play a recording through the roma node, and leave a record, a summary and a repo
 """
 
 import argparse
+from collections import deque
 from collections.abc import Sequence
 import json
 import os
@@ -25,11 +29,11 @@ from .progress import bar, plain, ProgressLine
 from .ros_arguments import parameter_arguments
 
 if TYPE_CHECKING:
+    from ..evaluation.truth import Truth
     from ..nodes.observer import StreamObserver, StreamView
 
-# The threshold lets the untrained stand-in speak; the preset is 0.975.
-_INSTRUCTIONS = ('narrate[0.8]', 'alert: a cyclist')
-_STAND_IN = '\n\n  roma-tiny is an untrained stand-in: its scores and words are noise.'
+# Where the recording does not say what is to be asked for.
+_INSTRUCTIONS = ('narrate',)
 # How long the node may take to load the model [s].
 _START_TIMEOUT_S = 180.0
 # A shorter rest of the recording makes no unit [s].
@@ -71,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--output', type=Path, default=Path('demo_output'), metavar='FOLDER')
     parser.add_argument(
-        '--seconds', type=float, default=45.0, help='length of the recording that is built'
+        '--seconds', type=int, default=45, help='length of the recording that is built'
     )
     parser.add_argument('--media', type=Path, metavar='FILE', help='play this recording instead')
     parser.add_argument('--rate', type=float, default=1.0, help='speed of the playback')
@@ -81,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar='LINE',
         action='append',
         help="what the node is asked for, as in 'alert: CONDITION'; may be given several times; "
-        f'else {" and ".join(repr(line) for line in _INSTRUCTIONS)}',
+        'else what the recording is labelled with, or to narrate',
     )
     return parser
 
@@ -93,6 +97,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _run(options: argparse.Namespace) -> dict[str, object]:
     output: Path = options.output
     media = _media(options)
+    truth = _truth(media)
     duration_s, num_frames = _probe(media)
     for name in ('stream.mcap', 'summary.json', 'report.html'):
         (output / name).unlink(missing_ok=True)
@@ -106,7 +111,7 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
     line = ProgressLine()
     with Processes(log_folder, os.environ) as processes, StreamObserver() as observer:
         processes.start('recorder', _node('recorder_node', {'path': str(output / 'stream.mcap')}))
-        instructions = options.instruct or list(_INSTRUCTIONS)
+        instructions = options.instruct or _instructions(truth)
         parameters = {
             'model': options.model,
             'instructions': instructions,
@@ -122,12 +127,12 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
             'publish_clock': options.rate != 1,
         }
         processes.start('playback', _node('playback_node', playback))
-        _follow(processes, observer, line, duration_s, options.rate)
+        _follow(processes, observer, line, duration_s, options.rate, _questions(truth))
         # The node at once, before it makes units of the silence; the recorder last, so that it has
         # the node's last figures.
         for name in ('roma', 'playback', 'recorder'):
             processes.stop(name)
-    return _report(output, media, num_frames)
+    return _report(output, truth, num_frames)
 
 
 def _media(options: argparse.Namespace) -> Path:
@@ -145,9 +150,29 @@ def _media(options: argparse.Namespace) -> Path:
         truth = load_truth(truth_path)
         if truth.version == VERSION and abs(truth.duration_s - options.seconds) < _REST_S:
             return path
-    print(f'building a recording of {options.seconds:g} s with speech at known times', flush=True)
+    print(f'building a recording of {options.seconds} s in which all is known', flush=True)
     build_recording(path, seconds=options.seconds)
     return path
+
+
+def _truth(media: Path) -> 'Truth | None':
+    """Return what is known of a recording: that of ``recording.json`` beside it."""
+    from ..evaluation.truth import load_truth
+
+    path = media.with_suffix('.json')
+    return load_truth(path) if path.is_file() else None
+
+
+def _instructions(truth: 'Truth | None') -> list[str]:
+    if truth is None:
+        return list(_INSTRUCTIONS)
+    narrate = ['narrate'] if truth.narrate else []
+    return [*narrate, *(f'alert: {alert.text}' for alert in truth.alerts)]
+
+
+def _questions(truth: 'Truth | None') -> list[tuple[float, str]]:
+    """Return what is to be typed, and when [s], in order."""
+    return [] if truth is None else [(q.time_s, q.text) for q in truth.questions]
 
 
 def _probe(media: Path) -> tuple[float, int | None]:
@@ -197,13 +222,18 @@ def _follow(
     line: ProgressLine,
     duration_s: float,
     rate: float,
+    questions: Sequence[tuple[float, str]],
 ) -> None:
     """Show the progress until the recording is played and everything in it is seen."""
     start = time.monotonic()
+    waiting = deque(questions)
     ended: float | None = None
     while True:
         now, view = time.monotonic(), observer.view
         processes.check()
+        # The node's own seconds count: what it has not seen yet it is not asked about.
+        while waiting and waiting[0][0] <= view.stream_s:
+            observer.ask(waiting.popleft()[1])
         line.show(_progress(view, min((now - start) * rate, duration_s), duration_s))
         if ended is None and processes.poll('playback') is not None:
             ended = now
@@ -237,15 +267,12 @@ def _progress(view: 'StreamView', played_s: float, duration_s: float) -> str:
     )
 
 
-def _report(output: Path, media: Path, num_frames: int | None) -> dict[str, object]:
+def _report(output: Path, truth: 'Truth | None', num_frames: int | None) -> dict[str, object]:
     from ..evaluation.record import read_record
     from ..evaluation.report import write_report
     from ..evaluation.summary import summarize
-    from ..evaluation.truth import load_truth
 
     record = read_record(output / 'stream.mcap')
-    truth_path = media.with_suffix('.json')
-    truth = load_truth(truth_path) if truth_path.is_file() else None
     summary = summarize(record, frames_published=num_frames)
     (output / 'summary.json').write_text(
         json.dumps(summary, indent=1, ensure_ascii=False) + '\n', encoding='utf-8'
@@ -266,7 +293,6 @@ def _closing_words(output: Path, summary: dict[str, object]) -> str:
         f'  utterances  {summary["utterances"]}, highlights {summary["highlights"]}\n\n'
         f'  {output / "report.html"}\n  {output / "summary.json"}\n'
         f'  {output / "stream.mcap"}  (opens in Foxglove)'
-        + (_STAND_IN if Path(str(summary['model'])).name == 'roma-tiny' else '')
     )
 
 

@@ -16,7 +16,9 @@ from .truth import Truth
 KINDS = {1: 'narration', 2: 'alert', 3: 'answer'}
 
 _THUMBNAIL_PX = (88, 66)
-_PROBABILITY_PX, _LATENCY_PX, _WAVEFORM_PX, _SCENES_PX, _UNITS_PX = 84, 64, 56, 20, 18
+_PROBABILITY_PX, _LATENCY_PX, _WAVEFORM_PX, _UNITS_PX = 84, 64, 56, 18
+#: How long what happens at an instant is drawn [s].
+_EVENT_SHOWN_S = 1.0
 # Flags of a unit that lacks something; the others only tell how it came about.
 _MISSING = UnitFlag.NO_VIDEO | UnitFlag.NO_AUDIO | UnitFlag.CLOCK_JUMP
 #: A unit whose score comes later than this falls behind [ms].
@@ -99,22 +101,35 @@ def _waveform(line: Timeline, record: StreamRecord) -> Track:
 
 
 def _truth(line: Timeline, truth: Truth, begin_s: float) -> Iterable[Track]:
-    scenes = [
-        Span(begin_s + item.start_s, begin_s + item.end_s, f'shade{index % 2}', item.what)
-        for index, item in enumerate(truth.scenes)
+    def span(start_s: float, end_s: float, css: str, text: str) -> Span:
+        return Span(begin_s + start_s, begin_s + end_s, css, text)
+
+    events = [span(e.time_s, e.time_s + _EVENT_SHOWN_S, 'event', e.text) for e in truth.events]
+    yield line.lanes('True events', f'{len(events)}', events)
+    heard = [
+        *(
+            span(s.start_s, s.end_s, f'speech {s.kind}', f'{s.text} → {s.answer}'.rstrip(' →'))
+            for s in truth.speech
+        ),
+        *(
+            span(q.time_s, q.time_s + _EVENT_SHOWN_S, 'speech answer', f'⌨ {q.text} → {q.answer}')
+            for q in truth.questions
+        ),
+        *(span(s.start_s, s.end_s, 'sound', s.what) for s in truth.sounds),
     ]
-    boxes = ''.join(line.box(span, 0) for span in scenes)
-    yield Track('True scenes', f'{len(scenes)}, by eye', _SCENES_PX, boxes)
-    spans = [
-        Span(begin_s + item.start_s, begin_s + item.end_s, f'speech {item.kind}', item.text)
-        for item in truth.speech
-    ] + [
-        Span(begin_s + item.start_s, begin_s + item.end_s, 'sound', item.what)
-        for item in truth.sounds
-    ]
-    spans.sort(key=lambda span: span.start_s)
+    heard.sort(key=lambda each: each.start_s)
     note = f'{len(truth.speech)} times speech, {len(truth.sounds)} sounds'
-    yield line.lanes('True speech and sounds', note, spans)
+    if truth.questions:
+        note += f', {len(truth.questions)} typed questions'
+    yield line.lanes('True speech and sounds', note, heard)
+    windows = [
+        span(start_s, end_s, 'window', alert.text)
+        for alert in truth.alerts
+        for start_s, end_s in alert.windows
+    ]
+    windows.sort(key=lambda each: each.start_s)
+    never = sum(not alert.windows for alert in truth.alerts)
+    yield line.lanes('True alerts', f'{len(windows)}; {never} never come', windows)
 
 
 def draw_probabilities(line: Timeline, record: StreamRecord) -> Iterable[Track]:

@@ -80,16 +80,6 @@ class Timeline:
             f'width="{width:.1f}" height="{height:.1f}">{title}</rect>'
         )
 
-    def box(self, span: Span, y: int) -> str:
-        """Draw a span with its text inside, cut off at its end."""
-        width = max((span.end_s - span.start_s) * self.px_per_s - 1, 2)
-        return (
-            f'<svg class="box {span.css}" x="{self.x(span.start_s)}" y="{y}" '
-            f'width="{width:.1f}" height="20"><title>{escape(span.text)}</title>'
-            f'<rect width="100%" height="100%" rx="3"/>'
-            f'<text x="5" y="14">{escape(span.text)}</text></svg>'
-        )
-
     def lanes(self, name: str, note: str, spans: Sequence[Span]) -> Track:
         """Draw spans with their texts above, in as many lanes as keep the texts apart."""
         free_px: list[float] = []

@@ -1,28 +1,34 @@
 """What is known to be in a recording: ``recording.json``."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 import json
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
-class Scene:
-    """A shot: its span [s], the clip it is from and what is to be seen."""
+class Event:
+    """Something that happens: when it is complete [s], and a sentence for it."""
 
-    start_s: float
-    end_s: float
-    clip: str
-    what: str
+    time_s: float
+    text: str
 
 
 @dataclass(frozen=True)
 class Speech:
-    """Something the operator says: its span [s], the instruction's kind and the words."""
+    """
+    Something the operator says: its span [s] and the words.
+
+    :param kind: what is asked for: ``answer`` or ``alert``.
+    :param answer: the right answer to a question; empty: it is none.
+    """
 
     start_s: float
     end_s: float
     kind: str
     text: str
+    answer: str = ''
 
 
 @dataclass(frozen=True)
@@ -35,20 +41,50 @@ class Sound:
 
 
 @dataclass(frozen=True)
+class Condition:
+    """What the robot is to watch for, and the spans in which it holds [s]."""
+
+    text: str
+    windows: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class TypedQuestion:
+    """A question that is typed at a time [s], and its answer."""
+
+    time_s: float
+    text: str
+    answer: str
+
+
+@dataclass(frozen=True)
 class Truth:
     """
     What is in a recording, in seconds since its begin: the content of ``recording.json``.
 
     :param clap_s: instant of the clap, when there is one.
+    :param narrate: the robot is to narrate ``events``.
     """
 
     version: int
     media: str
     duration_s: float
     clap_s: float | None
-    scenes: tuple[Scene, ...]
+    narrate: bool
+    events: tuple[Event, ...]
     speech: tuple[Speech, ...]
     sounds: tuple[Sound, ...]
+    alerts: tuple[Condition, ...]
+    questions: tuple[TypedQuestion, ...]
+
+
+_PARTS: dict[str, Callable[..., Any]] = {
+    'events': Event,
+    'speech': Speech,
+    'sounds': Sound,
+    'alerts': Condition,
+    'questions': TypedQuestion,
+}
 
 
 def load_truth(path: Path) -> Truth:
@@ -60,11 +96,14 @@ def load_truth(path: Path) -> Truth:
     """
     try:
         fields = json.loads(path.read_text(encoding='utf-8'))
-        fields['scenes'] = tuple(Scene(**item) for item in fields['scenes'])
-        fields['speech'] = tuple(Speech(**item) for item in fields['speech'])
-        fields['sounds'] = tuple(Sound(**item) for item in fields['sounds'])
+        for name, kind in _PARTS.items():
+            fields[name] = tuple(kind(**item) for item in fields[name])
+        fields['alerts'] = tuple(
+            Condition(item.text, tuple((start, end) for start, end in item.windows))
+            for item in fields['alerts']
+        )
         return Truth(**fields)
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f'not a ground truth ({type(error).__name__}: {error}); delete it to build the '
             f'recording again: {path}'

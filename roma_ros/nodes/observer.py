@@ -10,6 +10,7 @@ from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
+from std_msgs.msg import String
 
 from ..msg import SpeakScore, Status, Utterance
 
@@ -58,7 +59,7 @@ class StreamView:
 
 class StreamObserver:
     """
-    Follow the roma node in a thread of its own, with a ROS context of its own.
+    Follow the roma node in a thread of its own, with a ROS context of its own, and ask it.
 
     :param node_name: name of the node to follow.
     """
@@ -85,6 +86,7 @@ class StreamObserver:
         subscribe(Status, f'{self._name}/status', self._on_status, latched)
         subscribe(SpeakScore, f'{self._name}/speak_score', self._on_score, scores)
         subscribe(Utterance, f'{self._name}/utterance', self._on_utterance, 10)
+        self._question = self._node.create_publisher(String, 'question', 10)
         self._thread.start()
         return self
 
@@ -103,6 +105,10 @@ class StreamObserver:
         """Return what is known now."""
         with self._lock:
             return self._view
+
+    def ask(self, question: str) -> None:
+        """Type a question."""
+        self._question.publish(String(data=question))
 
     def _spin(self) -> None:
         executor = SingleThreadedExecutor(context=self._context)

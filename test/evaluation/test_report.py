@@ -13,16 +13,19 @@ from roma_ros.evaluation.report import render_report, write_report
 from roma_ros.evaluation.report_tracks import truth_begin_s
 from roma_ros.evaluation.summary import summarize
 from roma_ros.evaluation.timeline import clock, Span, Timeline
-from roma_ros.evaluation.truth import Scene, Sound, Speech, Truth
+from roma_ros.evaluation.truth import Condition, Event, Sound, Speech, Truth, TypedQuestion
 
 TRUTH = Truth(
     version=1,
     media='recording.mp4',
     duration_s=20.0,
     clap_s=0.4,
-    scenes=(Scene(0.0, 8.0, 'a.mp4', 'a street'), Scene(8.0, 20.0, 'b.mp4', 'a <i>cyclist</i>')),
+    narrate=True,
+    events=(Event(3.0, 'a street'), Event(8.0, 'a <i>cyclist</i>')),
     speech=(Speech(2.0, 3.5, 'alert', 'Tell me when you see a cyclist.'),),
     sounds=(Sound(9.5, 10.7, 'bell'),),
+    alerts=(Condition('a cyclist', ((8.0, 20.0),)), Condition('a siren', ())),
+    questions=(TypedQuestion(4.0, 'who comes', 'a cyclist'),),
 )
 BEGIN = '<body data-test="'
 
@@ -49,11 +52,14 @@ def test_everything_in_the_record_is_drawn(page):
     assert count(page, 'thumbnail') == 10
     assert count(page, 'utterance') == 2
     assert count(page, 'highlight') == 1
+    assert (count(page, 'event'), count(page, 'window')) == (2, 1)
+    assert count(page, 'speech') == 2  # one spoken, one typed
+    assert '1; 1 never come' in page
+    assert 'who comes → a cyclist' in page
     assert count(page, 'unit') == 20
     assert count(page, 'unit missing') == 1
     assert count(page, 'latency') == count(page, 'compute') == 20
     assert count(page, 'gap') == 1
-    assert count(page, 'box') == 2
     assert 'unit 12: NO_AUDIO' in page
 
 
