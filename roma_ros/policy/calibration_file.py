@@ -6,6 +6,8 @@ import textwrap
 from .calibration import Calibration, Verdict
 from .instructions import InstructionKind
 
+# A share of windows below which a threshold is of no use.
+_HARDLY_EVER = 0.1
 #: The node's parameter of each kind.
 PARAMETERS: dict[InstructionKind, str] = {
     InstructionKind.NARRATION: 'narration_threshold',
@@ -23,7 +25,8 @@ def describe(result: Calibration) -> Iterator[str]:
     )
     yield (
         f'On what it was not chosen on: {result.held_out_false} false in {_hours(result.hours)}, '
-        f'{result.held_out_per_hour:.2g} per hour, at most {result.held_out_per_hour_high:.2g} '
+        f'{_rate(result.held_out_per_hour)} per hour, at most '
+        f'{_rate(result.held_out_per_hour_high)} '
         f'with 95 % confidence; {_share(result.held_out_recall)} of {result.num_windows} windows '
         'hit.'
     )
@@ -31,6 +34,8 @@ def describe(result: Calibration) -> Iterator[str]:
         f'Chosen without each of {len(result.fold_thresholds)} parts it lies between '
         f'{min(result.fold_thresholds):g} and {max(result.fold_thresholds):g}.'
     )
+    if result.held_out_recall is not None and result.held_out_recall < _HARDLY_EVER:
+        yield 'It hardly ever speaks: few false ones are no merit then; the model is the limit.'
     before, after = result.calibration_error
     if before is not None and after is not None:
         scaling = result.scaling
@@ -79,6 +84,10 @@ def _verdict(result: Calibration) -> str:
             return 'NOT PROMISED: it did not hold on what it was not chosen on.'
         case Verdict.OUT_OF_REACH:
             return 'OUT OF REACH: no threshold keeps it; this one has the fewest.'
+
+
+def _rate(rate: float) -> str:
+    return f'{rate:.0f}' if rate >= 100 else f'{rate:.2g}'
 
 
 def _hours(hours: float) -> str:

@@ -70,6 +70,16 @@ def test_without_windows_nothing_was_hit(results):
     assert 'none of 0 windows hit' in text
 
 
+def test_a_threshold_that_hits_nothing_is_no_merit(results):
+    assert 'hardly ever speaks' not in ' '.join(describe(results[0]))
+    assert 'hardly ever speaks' in ' '.join(describe(replace(results[0], held_out_recall=0.05)))
+
+
+def test_rates_are_plain_numbers(results):
+    words = ' '.join(describe(replace(results[0], held_out_per_hour_high=1100.4)))
+    assert 'at most 1100 with' in words
+
+
 @pytest.mark.ros
 def test_the_node_accepts_the_file(results, tmp_path):
     rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
