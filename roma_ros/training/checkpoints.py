@@ -12,10 +12,13 @@ from tokenizers import Tokenizer
 import torch
 
 from ..model.checkpoint import load_roma, save_roma
+from .adapters import without_adapters
 from .objective import Objective
 
 _STATE_NAME = 'trainer.json'
 _TENSORS_NAME = 'trainer.safetensors'
+#: In the names of added matrices.
+_ADAPTER = '.lora_'
 _MOMENTS = ('exp_avg', 'exp_avg_sq', 'step')
 #: Checkpoints kept; older ones are deleted.
 _MAX_KEPT = 2
@@ -61,9 +64,12 @@ def save_checkpoint(
     target = folder / f'checkpoint-{progress.total_steps:06d}'
     part = folder / f'.{target.name}.part'
     shutil.rmtree(part, ignore_errors=True)
-    save_roma(objective.model, part, tokenizer=tokenizer)
+    with without_adapters(objective.model):
+        save_roma(objective.model, part, tokenizer=tokenizer)
     tensors = {f'probes.{k}': v.contiguous() for k, v in objective.probes.state_dict().items()}
     for name, parameter in names.items():
+        if _ADAPTER in name:
+            tensors[name] = parameter.detach().contiguous()
         state = optimizer.state.get(parameter, {})
         for moment in _MOMENTS:
             if moment in state:
@@ -104,9 +110,12 @@ def load_optimizer(
     optimizer: torch.optim.Optimizer,
     names: Mapping[str, torch.nn.Parameter],
 ) -> None:
-    """Put the optimizer's moments into place."""
+    """Put the optimizer's moments into place, and added matrices, which are no network's own."""
     tensors = load_file(checkpoint / _TENSORS_NAME)
     for name, parameter in names.items():
+        if _ADAPTER in name:
+            with torch.no_grad():
+                parameter.copy_(tensors[name])
         state = {m: tensors[f'{m}.{name}'] for m in _MOMENTS if f'{m}.{name}' in tensors}
         if state:
             moments = {k: v.to(parameter.device) for k, v in state.items() if k != 'step'}

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import yaml  # type: ignore[import-untyped]
 
 Objective = Literal['towers', 'answers', 'speak']
-Part = Literal['all', 'decoder', 'head']
+Part = Literal['all', 'decoder', 'adapters', 'head']
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +34,9 @@ class Phase:
     :param language_weight: of the language loss; λ of stage 2 (the paper does not tell it).
     :param positive_weight: w_pos of stage 2 (paper §5.1).
     :param tower_weight: of the towers' exact labels beside the stage's own loss; 0: none.
-    :param train: ``all``; ``decoder``: all but the towers, as published; ``head``: the speak head
-        alone.
+    :param train: ``all``; ``decoder``: all but the towers, as published; ``adapters``: small
+        matrices added to the decoder (LoRA), and the speak head; ``head``: the speak head alone.
+    :param adapter_rank: of the added matrices.
     :param accumulate: batches in one optimizer step.
     :param cards: learn from cards in place of streams; for the towers. See ``cards``.
     :raises ValueError: when a value is out of its range.
@@ -53,20 +54,21 @@ class Phase:
     positive_weight: float = 3.0
     tower_weight: float = 0.0
     train: Part = 'all'
+    adapter_rank: int = 64
     accumulate: int = 1
     cards: bool = False
 
     def __post_init__(self) -> None:
         for field, allowed in (
             ('objective', ('towers', 'answers', 'speak')),
-            ('train', ('all', 'decoder', 'head')),
+            ('train', ('all', 'decoder', 'adapters', 'head')),
         ):
             if getattr(self, field) not in allowed:
                 raise ValueError(
                     f'{field} of phase {self.name!r} is {getattr(self, field)!r}, expected one '
                     f'of {", ".join(allowed)}'
                 )
-        for field in ('steps', 'streams', 'duration_s', 'accumulate'):
+        for field in ('steps', 'streams', 'duration_s', 'accumulate', 'adapter_rank'):
             if getattr(self, field) < 1:
                 raise ValueError(
                     f'{field} of phase {self.name!r} is {getattr(self, field)}, expected 1 or more'
@@ -93,6 +95,8 @@ class TrainConfig:
     A whole run.
 
     :param model: the checkpoint to start from.
+    :param streams: a JSON file of records, whose paths are relative to its folder; empty: tabletop
+        streams. One record in ten is kept for validation.
     :param fresh: draw new weights for it by the seed, instead of reading them.
     :param phases: what is learned, in order.
     :param seed: of the streams and of new weights.
@@ -109,6 +113,7 @@ class TrainConfig:
 
     model: str
     phases: tuple[Phase, ...]
+    streams: str = ''
     fresh: bool = False
     seed: int = 0
     learn_narration: bool = True

@@ -1,18 +1,29 @@
-"""Endless batches of tabletop streams: what step n reads follows from n alone."""
+"""Endless batches of streams: what step n reads follows from n alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+import zlib
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from ..model import prompts
 from ..model.processor import UnitFeatures, UnitProcessor
-from ..model.prompts import Protocol
 from .augmentation import augment
 from .batching import Batch, collate, make_sample, Sample
 from .cards import make_cards
 from .curriculum import Objective, Phase
+from .streams import (
+    ALERT,
+    load_units,
+    NARRATION,
+    QUESTION,
+    StreamRecord,
+    supervise_record,
+)
 from .supervision import supervise_tabletop, Supervision
 from .tabletop.generator import make_stream
 from .tabletop.labels import Split, TabletopStream
@@ -25,16 +36,23 @@ class TrainingBatch:
     What one step reads.
 
     :param batch: the streams as tokens and targets.
-    :param towers: exact labels of the tokens.
+    :param towers: exact labels of the tokens; None: nobody knows them.
     """
 
     batch: Batch
-    towers: TowerTargets
+    towers: TowerTargets | None
+
+
+class MakeBatch(Protocol):
+    """Makes the batch of some seeds; may be sent to another process."""
+
+    def __call__(self, seeds: Sequence[int]) -> TrainingBatch:
+        """Return the batch."""
 
 
 class StreamMaker:
     """
-    Makes samples of tabletop streams; may be sent to another process.
+    Makes batches of tabletop streams.
 
     :param processor: units to features.
     :param protocol: token ids of the dialogue.
@@ -49,7 +67,7 @@ class StreamMaker:
     def __init__(
         self,
         processor: UnitProcessor,
-        protocol: Protocol,
+        protocol: prompts.Protocol,
         *,
         split: Split,
         objective: Objective,
@@ -104,8 +122,95 @@ def without_alerts(supervision: Supervision) -> Supervision:
     )
 
 
+class RecordMaker:
+    """
+    Makes batches of records, in an order of its own in each round.
+
+    :param records: of the released format.
+    :param root: folder that their paths are relative to.
+    :param processor: units to features.
+    :param protocol: token ids of the dialogue.
+    :param objective: what they are for; stage 1 reads questions alone.
+    :param duration_s: of longer streams a part of this length is read, another in each round.
+    :param learn_narration: see ``supervise_record``.
+    :raises ValueError: when no record teaches this.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[StreamRecord],
+        root: Path,
+        processor: UnitProcessor,
+        protocol: prompts.Protocol,
+        *,
+        objective: Objective,
+        duration_s: int,
+        learn_narration: bool,
+    ) -> None:
+        wanted = {'speak': (NARRATION, ALERT, QUESTION), 'answers': (QUESTION,)}.get(objective, ())
+        if objective == 'answers' and learn_narration:
+            wanted = (QUESTION, NARRATION)
+        self._records = [record for record in records if record.task in wanted]
+        if not self._records:
+            raise ValueError(
+                f'none of the {len(records)} records teaches {objective!r}, which needs '
+                f'{" or ".join(wanted) or "exact labels, as tabletop streams have them"}'
+            )
+        self._root = root
+        self._processor = processor
+        self._protocol = protocol
+        self._objective = objective
+        self._duration_s = duration_s
+        self._learn_narration = learn_narration
+
+    def __call__(self, seeds: Sequence[int]) -> TrainingBatch:
+        """Read the records whose turn it is."""
+        samples = []
+        for seed in seeds:
+            turn, place = divmod(seed, len(self._records))
+            order = np.random.default_rng(turn).permutation(len(self._records))
+            record = self._records[order[place]]
+            units = load_units(record, self._root)
+            supervision = supervise_record(
+                record, len(units), learn_narration=self._learn_narration
+            )
+            if self._objective == 'answers':
+                supervision = without_alerts(supervision)
+            first = 0
+            if len(units) > self._duration_s:
+                first = int(
+                    np.random.default_rng(seed).integers(len(units) - self._duration_s + 1)
+                )
+            part = units[first : first + self._duration_s]
+            samples.append(
+                make_sample(
+                    [self._processor(unit) for unit in part],
+                    crop(supervision, first, len(part)),
+                    self._protocol,
+                )
+            )
+        return TrainingBatch(collate(samples, self._protocol), None)
+
+
+def is_held_out(record: StreamRecord) -> bool:
+    """Say whether a record is kept for validation: one in ten, by its name alone."""
+    return zlib.crc32(record.id.encode()) % 10 == 0
+
+
+def crop(supervision: Supervision, first: int, count: int) -> Supervision:
+    """Return what some units of a stream teach, as if it were these alone."""
+    stop = first + count
+    return replace(
+        supervision,
+        num_units=count,
+        watches=tuple(replace(w, labels=w.labels[first:stop]) for w in supervision.watches),
+        turns={u - first: t for u, t in supervision.turns.items() if first <= u < stop},
+        labels=supervision.labels[first:stop],
+    )
+
+
 class _Batches(Dataset[TrainingBatch]):
-    def __init__(self, make: StreamMaker, streams: int, seed: int) -> None:
+    def __init__(self, make: MakeBatch, streams: int, seed: int) -> None:
         self._make = make
         self._streams = streams
         self._seed = seed
@@ -116,7 +221,7 @@ class _Batches(Dataset[TrainingBatch]):
 
 
 def make_loader(
-    make: StreamMaker,
+    make: MakeBatch,
     phase: Phase,
     *,
     seed: int,

@@ -50,6 +50,11 @@ class Objective(nn.Module):
         logits, output = None, None
         total = torch.zeros((), device=device)
         if phase.objective == 'towers' or phase.tower_weight:
+            if item.towers is None:
+                raise ValueError(
+                    f'phase {phase.name!r} teaches the towers exact labels, which these streams '
+                    'do not have: leave it out, and set tower_weight to 0'
+                )
             targets = item.towers.to(device)
             logits = self.probes(
                 video.unflatten(0, (len(targets.counts), -1)),
@@ -90,8 +95,8 @@ def trained_parameters(objective: Objective, phase: Phase) -> dict[str, nn.Param
     for name, parameter in objective.named_parameters():
         if name.startswith('probes.'):
             wanted = uses_probes and phase.train == 'all'
-        elif phase.train == 'head':
-            wanted = name.startswith('model.speak_head.')
+        elif phase.train in ('head', 'adapters'):
+            wanted = name.startswith('model.speak_head.') or '.lora_' in name
         elif phase.objective == 'towers':
             wanted = name.startswith(towers)
         elif name.startswith('model.speak_head.'):

@@ -6,7 +6,7 @@ import json
 import logging
 from pathlib import Path
 import time
-from typing import Any
+from typing import Any, Literal
 
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
@@ -16,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 from ..model.checkpoint import load_roma, LoadedRoma, save_roma
 from ..model.prompts import Protocol
 from ..model.store import find_checkpoint
+from .adapters import add_adapters, merge_adapters
 from .checkpoints import (
     last_checkpoint,
     load_optimizer,
@@ -25,9 +26,17 @@ from .checkpoints import (
     save_checkpoint,
 )
 from .curriculum import Phase, TrainConfig
-from .data import make_loader, StreamMaker, TrainingBatch
+from .data import (
+    is_held_out,
+    make_loader,
+    MakeBatch,
+    RecordMaker,
+    StreamMaker,
+    TrainingBatch,
+)
 from .initial import draw_weights
 from .objective import Objective, trained_parameters
+from .streams import read_streams
 from .validation import validate
 
 _LOG = logging.getLogger(__name__)
@@ -63,6 +72,7 @@ class Trainer:
         if config.fresh:
             draw_weights(self._loaded.model, seed=config.seed)
         self._protocol = Protocol(self._loaded.tokenizer)
+        self._records = read_streams(config.streams) if config.streams else []
         self.objective = Objective(self._loaded.model).to(self._accelerator.device)
         self._total_steps = self._streams = 0
         self._writer: SummaryWriter | None = None
@@ -99,6 +109,8 @@ class Trainer:
 
     def _run_phase(self, index: int, phase: Phase, start: int, checkpoint: Path | None) -> None:
         accelerator, config = self._accelerator, self.config
+        if phase.train == 'adapters':
+            add_adapters(self.objective.model, phase.adapter_rank)
         trained = trained_parameters(self.objective, phase)
         optimizer = torch.optim.AdamW(
             [
@@ -142,6 +154,8 @@ class Trainer:
                 )
             if step % config.validate_every == 0 or step == phase.steps:
                 self._validate(phase, step)
+            if step == phase.steps and phase.train == 'adapters':
+                merge_adapters(self.objective.model)
             if step % config.checkpoint_every == 0 or step == phase.steps:
                 self._save(phase, step, optimizer, trained)
 
@@ -160,24 +174,41 @@ class Trainer:
         for _ in range(start, phase.steps):
             yield [next(batches) for _ in range(phase.accumulate)]
 
-    def _maker(self, phase: Phase, split: Any) -> StreamMaker:
+    def _maker(self, phase: Phase, split: Literal['train', 'validation']) -> MakeBatch:
+        config, processor = self.config, self._loaded.processor
+        if config.streams:
+            return RecordMaker(
+                [r for r in self._records if is_held_out(r) == (split == 'validation')],
+                Path(config.streams).parent,
+                processor,
+                self._protocol,
+                objective=phase.objective,
+                duration_s=phase.duration_s,
+                learn_narration=config.learn_narration,
+            )
         return StreamMaker(
-            self._loaded.processor,
+            processor,
             self._protocol,
             split=split,
             objective=phase.objective,
             duration_s=phase.duration_s,
-            learn_narration=self.config.learn_narration,
-            augment=self.config.augment and split == 'train',
+            learn_narration=config.learn_narration,
+            augment=config.augment and split == 'train',
             cards=phase.cards and split == 'train',
         )
 
     def _validate(self, phase: Phase, step: int) -> None:
         if not self._accelerator.is_main_process:
             return
-        make = self._maker(phase, 'validation')
         count = self.config.validation_streams
-        seeds = [range(i, min(i + _VALIDATION_BATCH, count)) for i in range(0, count, 8)]
+        if self.config.streams:
+            count = min(count, sum(map(is_held_out, self._records)))
+            if not count:
+                self._report('no record is kept for validation: there are too few')
+                return
+        make = self._maker(phase, 'validation')
+        firsts = range(0, count, _VALIDATION_BATCH)
+        seeds = [range(i, min(i + _VALIDATION_BATCH, count)) for i in firsts]
         self.objective.eval()
         with self._accelerator.autocast():
             values = validate(self.objective, map(make, seeds), phase)

@@ -36,7 +36,7 @@ def validate(
         outcome = objective(item, phase)
         for name, value in outcome.losses.items():
             losses[name].append(float(value))
-        if outcome.towers is not None:
+        if outcome.towers is not None and item.towers is not None:
             has_towers = True
             towers.add(outcome.towers, item.towers.to(objective.model.device))
         if outcome.output is None:
