@@ -1,4 +1,4 @@
-"""What microphone and camera have in common: a device that may fail, and is tried again."""
+"""What camera, microphone and loudspeaker share: a device that may fail, and is tried again."""
 
 from collections import Counter
 import threading
@@ -13,6 +13,8 @@ _FIRST_RETRY_S = 0.5
 _SILENCE_S = 2.0
 #: How long a capture may take to end [s]; a read that hangs is left behind.
 _STOP_S = 2.0
+#: Counters of what is no loss.
+_NO_LOSSES = ('messages', 'failures', 'spoken', 'not spoken', 'cut off')
 
 
 class DeviceError(Exception):
@@ -29,11 +31,15 @@ class DeviceNode(Node):
     :param name: name of the node.
     """
 
+    #: An open device from which nothing comes is broken; a loudspeaker may well be silent.
+    silence_is_an_error = True
+
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.stopping = threading.Event()
         self.device_name = ''  #: what is open, for diagnostics
         self.counters: Counter[str] = Counter()  #: messages and losses since the start
+        self.values: dict[str, str] = {}  #: more to tell in diagnostics
         self._problem = 'not opened yet'
         self._last_message_s = time.monotonic()
         self._reported: Counter[str] = Counter()
@@ -104,10 +110,16 @@ class DeviceNode(Node):
             hardware_id=self.device_name,
             level=DiagnosticStatus.OK,
             message=f'{news.get("messages", 0)} messages in the last second',
-            values=[KeyValue(key=key, value=str(value)) for key, value in counters.items()],
+            values=[
+                KeyValue(key=key, value=str(value))
+                for key, value in (*counters.items(), *self.values.items())
+            ],
         )
-        losses = {k: n for k, n in news.items() if n and k not in ('messages', 'failures')}
-        if self._problem or silence_s > _SILENCE_S:
+        losses = {
+            k: n for k, n in news.items() if n and k not in _NO_LOSSES
+        }
+        is_silent = self.silence_is_an_error and silence_s > _SILENCE_S
+        if self._problem or is_silent:
             status.level = DiagnosticStatus.ERROR
             status.message = self._problem or f'open, but silent for {silence_s:.0f} s'
         elif losses:

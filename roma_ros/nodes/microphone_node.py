@@ -1,11 +1,12 @@
 """The node ``microphone``: a sound card to the topic ``audio``."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-import os
+from collections.abc import Sequence
+import math
 from typing import Any
 
-from rclpy.qos import QoSProfile
+import numpy as np
+from rclpy.qos import qos_profile_sensor_data, QoSProfile
+from std_msgs.msg import Float32
 
 from ..msg import AudioChunk
 from .arrival_clock import ArrivalClock
@@ -14,15 +15,18 @@ from .device import DeviceError, DeviceNode
 from .executable import run_node
 from .parameter_tables import MicrophoneParameters
 from .parameters import declare_parameters, read_parameters
+from .portaudio import find_device, import_pyaudio, open_portaudio
 
 #: PortAudio's code for samples that were lost because nobody read them.
 _INPUT_OVERFLOWED = -9981
 _BYTES_PER_SAMPLE = 2
+#: How often the level is told [s].
+_LEVEL_PERIOD_S = 0.1
 
 
 class MicrophoneNode(DeviceNode):
     """
-    Publishes 16-bit chunks with the capture time of their first sample.
+    Publishes 16-bit chunks with the capture time of their first sample, and their level.
 
     :raises ValueError: when PyAudio is missing or a parameter is wrong.
     """
@@ -31,22 +35,20 @@ class MicrophoneNode(DeviceNode):
         super().__init__('microphone')
         declare_parameters(self, MicrophoneParameters)
         self._settings = read_parameters(self, MicrophoneParameters)
-        self._pyaudio = _import_pyaudio()
+        self._pyaudio = import_pyaudio()
         self._publisher = self.create_publisher(AudioChunk, 'audio', QoSProfile(depth=100))
+        self._levels: list[float] = []  # of the newest chunks
+        self._level = self.create_publisher(Float32, '~/level', qos_profile_sensor_data)
         self.start(retry_max_s=self._settings.retry_max_s)
 
     def capture(self) -> None:
         """Read the sound card until the node stops."""
-        with _quiet_stderr():  # PortAudio tries JACK and all of ALSA's names, and prints
-            audio = self._pyaudio.PyAudio()  # a new one each time: it looks for devices once
-        try:
+        with open_portaudio(self._pyaudio) as audio:
             self._capture(audio)
-        finally:
-            audio.terminate()
 
     def _capture(self, audio: Any) -> None:
         parameters = self._settings
-        info = self._find_device(audio)
+        info = find_device(audio, parameters.device, direction='Input')
         rate_hz = parameters.sample_rate or int(info['defaultSampleRate'])
         chunk = round(parameters.chunk_s * rate_hz)
         try:
@@ -69,28 +71,6 @@ class MicrophoneNode(DeviceNode):
             self._publish_from(stream, rate_hz, chunk)
         finally:
             stream.close()
-
-    def _find_device(self, audio: Any) -> dict[str, Any]:
-        wanted = self._settings.device
-        infos = [audio.get_device_info_by_index(i) for i in range(audio.get_device_count())]
-        inputs = [info for info in infos if info['maxInputChannels'] > 0]
-        if wanted == '':
-            try:
-                return audio.get_default_input_device_info()
-            except OSError:
-                found = None
-        elif wanted.isdecimal():
-            found = next((i for i in inputs if i['index'] == int(wanted)), None)
-        else:
-            found = next((i for i in inputs if wanted.lower() in i['name'].lower()), None)
-        if found is None:
-            names = ', '.join(f'{i["index"]}: {i["name"]!r}' for i in inputs) or 'none'
-            raise DeviceError(
-                f'no input device {wanted!r}; there are: {names}'
-                if wanted
-                else f'no default input device; there are: {names}'
-            )
-        return found
 
     def _publish_from(self, stream: Any, rate_hz: int, chunk: int) -> None:
         clock = ArrivalClock(rate_hz)
@@ -117,34 +97,25 @@ class MicrophoneNode(DeviceNode):
             message.header.stamp = ns_to_time(stamp_ns)
             message.data = data
             self._publisher.publish(message)
+            self._note_level(data)
             self.count_message()
             self.counters['clock jumps'] = clock.num_jumps
 
-
-def _import_pyaudio() -> Any:
-    try:
-        import pyaudio
-    except ImportError as error:
-        raise ValueError(
-            f'PyAudio cannot be imported ({error}); install it: '
-            "'apt install portaudio19-dev' and 'pip install PyAudio==0.2.14', "
-            "or 'apt install python3-pyaudio'"
-        ) from None
-    return pyaudio
+    def _note_level(self, data: bytes) -> None:
+        self._levels.append(level_dbfs(data))
+        num_chunks = round(_LEVEL_PERIOD_S / self._settings.chunk_s)
+        if len(self._levels) >= max(1, num_chunks):
+            level = max(self._levels)
+            self._levels.clear()
+            self._level.publish(Float32(data=level))
+            self.values['level [dBFS]'] = f'{level:.1f}'
 
 
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Silence libraries that print, for a moment."""
-    kept = os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(null)
+def level_dbfs(data: bytes) -> float:
+    """Return the level of 16-bit samples against full scale [dBFS]; -120 for silence."""
+    samples = np.frombuffer(data, dtype='<i2').astype(np.float32) / 32768
+    power = float(np.mean(samples**2)) if len(samples) else 0.0
+    return 10 * math.log10(max(power, 1e-12))
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -305,6 +305,27 @@ class CameraParameters(Parameters):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpeakerParameters(Parameters):
+    """Parameters of the node ``speaker``."""
+
+    device: str = parameter(
+        '', 'Output device: its number, or a part of its name; empty: the default device.'
+    )
+    voice_command: tuple[str, ...] = parameter(
+        ('',),
+        'Program, and its arguments, that reads text and writes a WAV file of 16 bits to its '
+        "output, as in 'espeak-ng', '--stdin', '--stdout'; empty: the voice of hibari-tts.",
+    )
+    narration_age_s: float = parameter(
+        3.0,
+        'How long a narration may wait for its turn [s]; then it is not spoken.',
+        minimum=0.1,
+        maximum=60.0,
+    )
+    retry_max_s: float = _retry()
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecorderParameters(Parameters):
     """Parameters of the node ``recorder``."""
 
@@ -337,6 +358,7 @@ TABLES: dict[str, type[Parameters]] = {
     'playback': PlaybackParameters,
     'microphone': MicrophoneParameters,
     'camera': CameraParameters,
+    'speaker': SpeakerParameters,
     'recorder': RecorderParameters,
 }
 

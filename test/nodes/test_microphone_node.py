@@ -175,3 +175,21 @@ def test_without_pyaudio_it_says_what_to_install(start_process, tmp_path):
     assert 'no PortAudio' in line
     assert 'pip install PyAudio' in line
     assert process.join() == 1
+
+
+def test_the_level_is_told(start_node, alsa, ros_node, wait_until):
+    from rclpy.qos import qos_profile_sensor_data
+    from std_msgs.msg import Float32
+
+    from roma_ros.nodes.microphone_node import level_dbfs
+
+    levels = []
+    ros_node.create_subscription(
+        Float32, 'microphone/level', lambda m: levels.append(m.data), qos_profile_sensor_data
+    )
+    start_node('microphone_node', environment=alsa, **PARAMETERS)
+    wait_until(lambda: len(levels) > 5, 'levels')
+    assert all(-60 < level <= 0 for level in levels)  # the ramp is loud, but for its begin
+    square = np.array([16384, -16384] * 50, dtype='<i2')
+    assert level_dbfs(square.tobytes()) == pytest.approx(-6.02, abs=0.01)
+    assert level_dbfs(bytes(640)) == pytest.approx(-120)

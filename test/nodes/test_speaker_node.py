@@ -1,0 +1,177 @@
+"""The loudspeaker on a real device of ALSA without hardware."""
+
+import fcntl
+import os
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+pytest.importorskip('pyaudio', reason='PyAudio is not installed')
+pytest.importorskip('roma_ros.msg', reason='the messages are not built')
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from roma_ros.msg import Utterance
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
+
+pytestmark = pytest.mark.ros
+
+ALSA_WITHOUT = 'pcm.!default { type null }\nctl.!default { type null }\n'
+ALSA_CONFIG = (
+    ALSA_WITHOUT
+    + """
+pcm.robot_speaker {
+  type file
+  slave.pcm { type null }
+  file "%s"
+  format raw
+  hint { show on description "a loudspeaker" }
+}
+"""
+)
+#: One second of a constant sound for each word, as its number.
+VOICE = """
+import sys, wave
+words = sys.stdin.read().split()
+with wave.open(sys.stdout.buffer, 'wb') as sound:
+    sound.setparams((1, 2, 16000, 0, 'NONE', ''))
+    sound.writeframesraw(b''.join(int(w).to_bytes(2, 'little') * 16000 for w in words))
+"""
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class Loudspeaker:
+    """Hears what is played, at the pace of a sound card: its pipe holds an eighth of a second."""
+
+    def __init__(self, pipe):
+        os.mkfifo(pipe)
+        self.descriptor = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        fcntl.fcntl(self.descriptor, 1031, 4096)  # F_SETPIPE_SZ
+        self.heard = bytearray()
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self._listen, daemon=True)
+        self.thread.start()
+
+    def _listen(self):
+        while not self.stopping.wait(0.02):
+            try:
+                self.heard += os.read(self.descriptor, 640 * 4)  # up to four times as fast
+            except BlockingIOError:
+                continue
+
+    @property
+    def words(self):
+        """Return the numbers heard, each with how long it was heard [s]."""
+        samples = np.frombuffer(bytes(self.heard[: len(self.heard) // 2 * 2]), dtype='<i2')
+        return {int(n): (samples == n).sum() / 16000 for n in np.unique(samples) if n}
+
+
+@pytest.fixture
+def loudspeaker(tmp_path):
+    loudspeaker = Loudspeaker(tmp_path / 'sound')
+    yield loudspeaker
+    loudspeaker.stopping.set()
+    loudspeaker.thread.join()
+    os.close(loudspeaker.descriptor)
+
+
+@pytest.fixture
+def start_speaker(start_node, tmp_path, loudspeaker):
+    def start(config=ALSA_CONFIG, **parameters):
+        file = tmp_path / 'asound.conf'
+        file.write_text(config.replace('%s', str(tmp_path / 'sound')))
+        voice = tmp_path / 'voice.py'
+        voice.write_text(VOICE)
+        return start_node(
+            'speaker_node',
+            environment={'ALSA_CONFIG_PATH': str(file)},
+            device='robot_',
+            voice_command=f"['{sys.executable}', '{voice}']",
+            **parameters,
+        )
+
+    return start
+
+
+@pytest.fixture
+def robot(ros_node, wait_until):
+    """Says utterances, and follows whether they are spoken."""
+
+    class Robot:
+        def __init__(self):
+            self.speaking = []
+            self.reports = []
+            self.publisher = ros_node.create_publisher(Utterance, 'utterance', 10)
+            self.barge_in = ros_node.create_publisher(Bool, 'barge_in', 10)
+            ros_node.create_subscription(
+                Bool, 'is_speaking', lambda m: self.speaking.append(m.data), LATCHED
+            )
+            ros_node.create_subscription(
+                DiagnosticArray, '/diagnostics', lambda m: self.reports.extend(m.status), 10
+            )
+
+        def say(self, number, kind, text):
+            wait_until(lambda: self.publisher.get_subscription_count(), 'the speaker')
+            self.publisher.publish(Utterance(id=number, kind=kind, text=text))
+
+        def wait_until_it(self, speaks):
+            wait_until(lambda: self.speaking and self.speaking[-1] == speaks, f'speaks: {speaks}')
+
+    return Robot()
+
+
+def test_speaks_and_tells_while_it_does(start_speaker, robot, loudspeaker, wait_until):
+    process = start_speaker()
+    robot.wait_until_it(False)
+    robot.say(1, Utterance.KIND_ANSWER, '7')
+    robot.say(1, Utterance.KIND_ANSWER, '8')
+    robot.wait_until_it(True)
+    wait_until(lambda: loudspeaker.words == {7: 1.0, 8: 1.0}, 'both words')
+    robot.wait_until_it(False)
+    assert process.stop() == 0
+    assert 'Traceback' not in process.output
+
+
+def test_an_alert_cuts_off_a_narration(start_speaker, robot, loudspeaker, wait_until):
+    start_speaker()
+    robot.say(1, Utterance.KIND_NARRATION, '5 ' * 30)
+    robot.wait_until_it(True)
+    robot.say(2, Utterance.KIND_ALERT, '9')
+    wait_until(lambda: loudspeaker.words.get(9) == 1.0, 'the alert')
+    assert loudspeaker.words[5] < 25
+    robot.wait_until_it(False)
+
+
+def test_barge_in_and_stop_mean_be_quiet(start_speaker, robot, ros_node, wait_until):
+    start_speaker()
+    robot.say(1, Utterance.KIND_ALERT, '5 ' * 60)
+    robot.wait_until_it(True)
+    begin_s = time.monotonic()
+    wait_until(lambda: robot.barge_in.get_subscription_count(), 'the subscription')
+    robot.barge_in.publish(Bool(data=True))
+    robot.wait_until_it(False)
+    robot.say(2, Utterance.KIND_ALERT, '6 ' * 60)
+    robot.wait_until_it(True)
+    client = ros_node.create_client(Trigger, 'speaker/stop')
+    wait_until(client.service_is_ready, 'the service')
+    assert client.call(Trigger.Request(), timeout_sec=50).success
+    robot.wait_until_it(False)
+    assert time.monotonic() - begin_s < 60 / 4 * 2  # two utterances take longer at any pace
+
+
+def test_a_missing_device_is_named_and_found_later(start_speaker, robot, tmp_path, wait_until):
+    start_speaker(config=ALSA_WITHOUT, retry_max_s=0.5)
+    wait_until(lambda: any('no output device' in r.message for r in robot.reports), 'the reason')
+    (tmp_path / 'asound.conf').write_text(ALSA_CONFIG % (tmp_path / 'sound'))
+    wait_until(lambda: robot.reports[-1].level == b'\x00', 'the recovery')
+
+
+def test_a_voice_that_is_not_there_ends_the_node(start_node):
+    process = start_node('speaker_node', prelude='import sys; sys.modules["hibari"] = None')
+    assert process.join() == 1
+    assert 'pip install hibari-tts' in process.output
