@@ -56,4 +56,4 @@ def test_every_requirement_is_pinned():
     for path in files:
         for line in path.read_text().splitlines():
             requirement = line.split('#')[0].strip()
-            assert re.fullmatch(r'([\w.-]+==[\w.]+)?', requirement), f'{path.name}: {line}'
+            assert re.fullmatch(r'([\w.-]+==[\w.]+(; [\w]+ == .[\w]+.)?)?', requirement), f'{path.name}: {line}'
