@@ -56,4 +56,5 @@ def test_every_requirement_is_pinned():
     for path in files:
         for line in path.read_text().splitlines():
             requirement = line.split('#')[0].strip()
-            assert re.fullmatch(r'([\w.-]+==[\w.]+(; [\w]+ == .[\w]+.)?)?', requirement), f'{path.name}: {line}'
+            pinned = r"([\w.-]+==[\w.]+(; \w+ == '\w+')?)?"
+            assert re.fullmatch(pinned, requirement), f'{path.name}: {line}'
