@@ -1,5 +1,5 @@
 """
-The node roma, alone: to include in the launch files of a robot.
+The node roma, with a camera, a microphone and a loudspeaker if wished: to include in a stack.
 
 ros2 launch roma_ros roma.launch.py image_topic:=/head_camera/image_raw audio_topic:=/audio
 ros2 launch roma_ros roma.launch.py --show-args
@@ -12,6 +12,7 @@ from launch.actions import (
     OpaqueFunction,
     SetEnvironmentVariable,
 )
+from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
@@ -38,10 +39,34 @@ def generate_launch_description() -> LaunchDescription:
             description='Parameter file of the node; may hold substitutions as $(env HOME).',
         ),
         DeclareLaunchArgument(
+            'model', default_value='', description="Folder of the model; empty: params_file's."
+        ),
+        DeclareLaunchArgument(
+            'engine', default_value='', description="What runs the network; empty: params_file's."
+        ),
+        DeclareLaunchArgument(
             'image_topic', default_value='image', description='Topic of the camera.'
         ),
         DeclareLaunchArgument(
             'audio_topic', default_value='audio', description='Topic of the microphone.'
+        ),
+        DeclareLaunchArgument(
+            'camera',
+            default_value='false',
+            choices=BOOLEAN,
+            description='Start the node camera, for machines without a driver.',
+        ),
+        DeclareLaunchArgument(
+            'microphone',
+            default_value='false',
+            choices=BOOLEAN,
+            description='Start the node microphone.',
+        ),
+        DeclareLaunchArgument(
+            'speaker',
+            default_value='false',
+            choices=BOOLEAN,
+            description='Start the node speaker, which speaks what roma has to say.',
         ),
         DeclareLaunchArgument(
             'autostart',
@@ -76,39 +101,96 @@ def generate_launch_description() -> LaunchDescription:
             'Fast DDS, with which most raw images are lost.',
         ),
     ]
+    # A group keeps the environment to itself: what includes this file is not changed.
+    return LaunchDescription(
+        [
+            *arguments,
+            GroupAction(
+                [
+                    OpaqueFunction(function=_set_environment),
+                    OpaqueFunction(function=_start_roma),
+                    *_devices(),
+                ]
+            ),
+        ]
+    )
+
+
+def _common() -> dict[str, object]:
+    return {
+        'package': 'roma_ros',
+        'namespace': LaunchConfiguration('namespace'),
+        'ros_arguments': ['--log-level', LaunchConfiguration('log_level')],
+        'output': 'screen',
+        'respawn': LaunchConfiguration('use_respawn'),
+        'respawn_delay': 2.0,
+        'sigterm_timeout': SIGTERM_TIMEOUT_S,
+    }
+
+
+def _start_roma(context: LaunchContext) -> list[Node]:
     image_topic, audio_topic = (
         LaunchConfiguration('image_topic'),
         LaunchConfiguration('audio_topic'),
     )
-    node = Node(
-        package='roma_ros',
-        executable='roma_node',
-        name='roma',
-        namespace=LaunchConfiguration('namespace'),
-        parameters=[
-            ParameterFile(LaunchConfiguration('params_file'), allow_substs=True),
-            {
-                'autostart': ParameterValue(LaunchConfiguration('autostart'), value_type=bool),
-                'use_sim_time': ParameterValue(
-                    LaunchConfiguration('use_sim_time'), value_type=bool
-                ),
-            },
-        ],
-        remappings=[
-            ('image', image_topic),
-            ('image/compressed', [image_topic, '/compressed']),
-            ('audio', audio_topic),
-        ],
-        ros_arguments=['--log-level', LaunchConfiguration('log_level')],
-        output='screen',
-        respawn=LaunchConfiguration('use_respawn'),
-        respawn_delay=2.0,
-        sigterm_timeout=SIGTERM_TIMEOUT_S,
-    )
-    # A group keeps the environment to itself: what includes this file is not changed.
-    return LaunchDescription(
-        [*arguments, GroupAction([OpaqueFunction(function=_set_environment), node])]
-    )
+    # What is empty is left to the parameter file.
+    choices = {
+        'model': LaunchConfiguration('model').perform(context),
+        'engine': LaunchConfiguration('engine').perform(context),
+    }
+    given = {name: ParameterValue(v, value_type=str) for name, v in choices.items() if v}
+    return [
+        Node(
+            executable='roma_node',
+            name='roma',
+            parameters=[
+                ParameterFile(LaunchConfiguration('params_file'), allow_substs=True),
+                {
+                    'autostart': ParameterValue(LaunchConfiguration('autostart'), value_type=bool),
+                    'use_sim_time': ParameterValue(
+                        LaunchConfiguration('use_sim_time'), value_type=bool
+                    ),
+                    **given,
+                },
+            ],
+            remappings=[
+                ('image', image_topic),
+                ('image/compressed', [image_topic, '/compressed']),
+                ('audio', audio_topic),
+            ],
+            **_common(),
+        )
+    ]
+
+
+def _devices() -> list[Node]:
+    config = [FindPackageShare('roma_ros'), 'config']
+    return [
+        Node(
+            executable='camera_node',
+            name='camera',
+            parameters=[PathJoinSubstitution([*config, 'camera.yaml'])],
+            remappings=[('image', LaunchConfiguration('image_topic'))],
+            condition=IfCondition(LaunchConfiguration('camera')),
+            **_common(),
+        ),
+        Node(
+            executable='microphone_node',
+            name='microphone',
+            parameters=[PathJoinSubstitution([*config, 'microphone.yaml'])],
+            remappings=[('audio', LaunchConfiguration('audio_topic'))],
+            condition=IfCondition(LaunchConfiguration('microphone')),
+            **_common(),
+        ),
+        Node(
+            executable='speaker_node',
+            name='speaker',
+            parameters=[PathJoinSubstitution([*config, 'speaker.yaml'])],
+            remappings=[('utterance', 'roma/utterance')],
+            condition=IfCondition(LaunchConfiguration('speaker')),
+            **_common(),
+        ),
+    ]
 
 
 def _set_environment(context: LaunchContext) -> list[SetEnvironmentVariable]:

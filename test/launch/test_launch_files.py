@@ -3,12 +3,15 @@
 import ast
 import importlib.util
 from pathlib import Path
+import re
 import signal
 import subprocess
 import sys
 import threading
+from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 from roma_ros.nodes.parameter_tables import TABLES
 
@@ -65,9 +68,11 @@ def test_nodes_files_and_parameters_exist(path):
         known = {*table.__dataclass_fields__, 'use_sim_time'}
         for part in keywords['parameters'].elts:
             if isinstance(part, ast.Dict):
-                assert {text(key) for key in part.keys} <= known
+                assert {text(key) for key in part.keys if key is not None} <= known
     for positional, _ in calls(path, 'PathJoinSubstitution'):
         parts = [text(part) for part in positional[0].elts][1:]
+        if len(parts) == 1:  # behind a starred [share, 'config']
+            parts = ['config', *parts]
         assert ROOT.joinpath(*parts).is_file()
 
 
@@ -82,6 +87,84 @@ def test_demo_hands_on_only_what_roma_declares():
     handed_on = {text(name) for name in names.elts}
     assert 'params_file' in handed_on
     assert handed_on <= declared
+
+
+INCLUDED = '$(find-pkg-share roma_ros)/launch/roma.launch.py'
+XML_FILES = sorted((ROOT / 'launch').glob('*.launch.xml'))
+
+
+def declared_by_roma():
+    """Return the arguments of roma.launch.py: default (None: computed) and choices of each."""
+    declared = {}
+    for positional, keywords in calls(ROOT / 'launch' / 'roma.launch.py', 'DeclareLaunchArgument'):
+        choices = keywords.get('choices')
+        names = BOOLEANS if isinstance(choices, ast.Name) else set()
+        if isinstance(choices, ast.List):
+            names = {text(choice) for choice in choices.elts}
+        declared[text(positional[0])] = (text(keywords['default_value']), names)
+    return declared
+
+
+def test_the_xml_twin_has_the_same_arguments():
+    root = ElementTree.parse(ROOT / 'launch' / 'roma.launch.xml').getroot()
+    twin = {a.get('name'): a for a in root.findall('arg')}
+    declared = declared_by_roma()
+    assert twin.keys() == declared.keys()
+    for name, (default, choices) in declared.items():
+        assert default is None or twin[name].get('default') == default, name
+        assert {c.get('value') for c in twin[name].findall('choice')} == choices, name
+        assert twin[name].get('description').endswith('.')
+    include = root.find('include')
+    assert include.get('file') == INCLUDED
+    handed_on = {a.get('name'): a.get('value') for a in include.findall('arg')}
+    assert handed_on == {name: f'$(var {name})' for name in declared}
+
+
+def test_the_yaml_twin_has_the_same_arguments():
+    with (ROOT / 'launch' / 'roma.launch.yaml').open(encoding='utf-8') as file:
+        entries = yaml.safe_load(file)['launch']
+    twin = {e['arg']['name']: e['arg'] for e in entries if 'arg' in e}
+    declared = declared_by_roma()
+    assert twin.keys() == declared.keys()
+    for name, (default, choices) in declared.items():
+        assert default is None or twin[name]['default'] == default, name
+        assert {c['value'] for c in twin[name].get('choice', ())} == choices, name
+    (include,) = (e['include'] for e in entries if 'include' in e)
+    assert include['file'] == INCLUDED
+    assert {a['name']: a['value'] for a in include['arg']} == {
+        name: f'$(var {name})' for name in declared
+    }
+
+
+@pytest.mark.parametrize('path', XML_FILES, ids=lambda path: path.name)
+def test_examples_describe_their_arguments_and_hand_on_what_roma_declares(path):
+    root = ElementTree.parse(path).getroot()
+    arguments = {a.get('name') for a in root.findall('arg')}
+    assert all(a.get('description').endswith('.') for a in root.findall('arg'))
+    used = set(re.findall(r'\$\(var (\w+)\)', path.read_text(encoding='utf-8')))
+    assert used == arguments
+    (include,) = (i for i in root.findall('include') if i.get('file') == INCLUDED)
+    declared = declared_by_roma()
+    for argument in include.findall('arg'):
+        _, choices = declared[argument.get('name')]
+        assert not choices or argument.get('value') in choices or '$(' in argument.get('value')
+    for file in re.findall(r'roma_ros\)/([\w./]+)', path.read_text(encoding='utf-8')):
+        assert (ROOT / file).is_file(), file
+
+
+@pytest.mark.parametrize(
+    'path', sorted((ROOT / 'config' / 'uses').glob('*.yaml')), ids=lambda path: path.stem
+)
+def test_parameter_files_for_uses_hold_what_the_node_takes(path):
+    values = yaml.safe_load(path.read_text(encoding='utf-8'))['/**']['ros__parameters']
+    parameters = TABLES['roma'](
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    )
+    for name, value in values.items():
+        default = TABLES['roma'].__dataclass_fields__[name].default
+        given = tuple(value) if isinstance(value, list) else value
+        assert type(given) is type(default), name
+        assert getattr(parameters, name) == given
 
 
 #: What `ros2 launch` does, without ros2cli.
