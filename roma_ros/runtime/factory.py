@@ -4,6 +4,7 @@ from collections.abc import Callable
 import ctypes
 from dataclasses import dataclass
 import gc
+from importlib.util import find_spec
 import os
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from .exported import is_exported, read_graph_config
 from .torch_engine import TorchEngine
 
 #: Engines that can be asked for by name.
-ENGINES = ('torch', 'onnxruntime', 'tensorrt')
+ENGINES = ('torch', 'onnxruntime', 'tensorrt', 'auto')
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,7 @@ def default_model() -> Path:
 def load_runtime(
     model: str | Path = '',
     *,
-    engine: str = 'torch',
+    engine: str = '',
     device: str = 'auto',
     dtype: str = 'auto',
     threads: int = 0,
@@ -61,7 +62,8 @@ def load_runtime(
     :param model: its folder, or ``owner/name`` of a fetched one; empty: roma-tiny. The engines
         onnxruntime and tensorrt also take what ``roma export`` wrote, in the dtype that it was
         written in; of a checkpoint they export the graphs themselves, once.
-    :param engine: one of ENGINES.
+    :param engine: one of ENGINES; ``auto``: onnxruntime for graphs, and in float32 on a CPU,
+        where it is installed; else torch. Empty: onnxruntime for graphs, else torch.
     :param device: ``cpu``, ``cuda:0``, or ``auto``: a GPU if there is one.
     :param dtype: a torch dtype's name, or ``auto``: float32 on a CPU, bfloat16 elsewhere.
     :param threads: CPU threads of the network, for the whole process; 0: all cores but one: on
@@ -72,12 +74,16 @@ def load_runtime(
     :raises ValueError: when the model is broken, or a name is not known here.
     :raises ImportError: when the engine's package is not installed.
     """
-    if engine not in ENGINES:
+    if engine and engine not in ENGINES:
         raise ValueError(f'engine is {engine!r}, expected one of {", ".join(ENGINES)}')
     where = _device(device)
     torch.set_num_threads(threads or max(1, len(os.sched_getaffinity(0)) - 1))
     path = find_checkpoint(model) if model else default_model()
     numbers = _dtype(dtype, where)
+    if not engine:
+        engine = 'onnxruntime' if is_exported(path) else 'torch'
+    if engine == 'auto':
+        engine = _choose_engine(path, where, numbers)
     if engine != 'torch':
         return _load_graphs(path, engine, where, numbers, on_progress)
     if is_exported(path):
@@ -92,6 +98,14 @@ def load_runtime(
         processor=loaded.processor,
         protocol=Protocol(loaded.tokenizer),
     )
+
+
+def _choose_engine(path: Path, device: torch.device, dtype: torch.dtype) -> str:
+    if is_exported(path):
+        return 'onnxruntime'
+    installed = all(find_spec(name) for name in ('onnx', 'onnxruntime'))
+    fits = device.type == 'cpu' and dtype == torch.float32
+    return 'onnxruntime' if fits and installed else 'torch'
 
 
 def _load_graphs(

@@ -209,9 +209,26 @@ def test_the_runtime_exports_a_checkpoint_once(tmp_path, monkeypatch, caplog, ma
 
 
 def test_an_exported_folder_is_a_model_for_this_engine_alone(graphs):
-    assert load_runtime(graphs, engine='onnxruntime', device='cpu', threads=1).path == graphs
+    for engine in ('onnxruntime', ''):
+        assert load_runtime(graphs, engine=engine, device='cpu', threads=1).path == graphs
     with pytest.raises(ValueError, match='the folder holds graphs, which the engine torch does'):
-        load_runtime(graphs, device='cpu', threads=1)
+        load_runtime(graphs, engine='torch', device='cpu', threads=1)
+
+
+def test_auto_takes_what_is_fastest_of_what_is_there(
+    tmp_path, monkeypatch, graphs, make_checkpoint
+):
+    monkeypatch.setenv('ROMA_HOME', str(tmp_path))
+    checkpoint = make_checkpoint()
+
+    def chosen(model: Path, **options: str) -> str:
+        options = {'device': 'cpu', **options}
+        return load_runtime(model, engine='auto', threads=1, **options).engine.name
+
+    assert chosen(graphs) == chosen(checkpoint) == 'onnxruntime'
+    assert chosen(checkpoint, dtype='bfloat16') == 'torch'
+    monkeypatch.setattr('roma_ros.runtime.factory.find_spec', lambda name: None)
+    assert chosen(checkpoint) == 'torch'
 
 
 def test_new_weights_are_exported_anew_and_the_old_graphs_go(
