@@ -14,11 +14,15 @@ from collections.abc import Iterator, Sequence
 import json
 from pathlib import Path
 import sys
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from .fleet_options import add_fleet_options, executor, num_threads
 from .progress import ProgressLine
 from .tabletop_table import tabletop_table
+
+if TYPE_CHECKING:
+    from ..evaluation.benchmarks.tabletop import Triggers
+    from ..evaluation.benchmarks.tabletop_run import TabletopEvaluation
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -112,7 +116,15 @@ def _parser() -> argparse.ArgumentParser:
         parser_of_it = names.add_parser(name, parents=[common, data], help=benchmark.title)
         parser_of_it.set_defaults(run=_run_one, name=name)
     everything = names.add_parser(
-        'all', parents=[common, data], help='all of these whose data are in FOLDER/NAME'
+        'all',
+        parents=[common, data],
+        help='all of these whose data are in FOLDER/NAME, and some streams of the tabletop world',
+    )
+    everything.add_argument(
+        '--streams',
+        type=int,
+        default=20,
+        help='how many of the tabletop, 16 s each, at the presets; 0: none; else 20',
     )
     everything.set_defaults(run=_run_all)
     return parser
@@ -146,10 +158,20 @@ def _run_one(options: argparse.Namespace, progress: ProgressLine) -> int:
 def _run_all(options: argparse.Namespace, progress: ProgressLine) -> int:
     from ..evaluation.benchmarks.benchmark import MissingDataError
     from ..evaluation.benchmarks.registry import BENCHMARKS
+    from ..evaluation.benchmarks.tabletop_run import TabletopEvaluation
 
     if not options.data.is_dir():
         raise ValueError(f'there is no folder {options.data}')
-    results, missing = [], []
+    results: list[dict[str, Any]] = []
+    missing: list[str] = []
+    if options.streams:
+        try:
+            results.append(
+                _tabletop(options, TabletopEvaluation(streams=options.streams), progress)
+            )
+        except ImportError as error:
+            progress.finish()
+            missing.append(f'tabletop: {error}')
     for name in BENCHMARKS:
         folder = options.data / name
         if not folder.is_dir():
@@ -159,7 +181,7 @@ def _run_all(options: argparse.Namespace, progress: ProgressLine) -> int:
             results.append(_benchmark(options, name, folder, progress))
         except MissingDataError as error:
             missing.append(f'{name}: {error}')
-    for line in _benchmark_table(results):
+    for line in _benchmark_table([r for r in results if r['benchmark'] != 'tabletop']):
         print(line)
     for reason in missing:
         print(f'left out: {reason}')
@@ -210,8 +232,8 @@ def _benchmark_table(results: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def _run_tabletop(options: argparse.Namespace, progress: ProgressLine) -> int:
-    from ..evaluation.benchmarks.tabletop import load_triggers, preset_triggers, TabletopJob
-    from ..evaluation.benchmarks.tabletop_run import evaluate_tabletop, TabletopEvaluation
+    from ..evaluation.benchmarks.tabletop import load_triggers
+    from ..evaluation.benchmarks.tabletop_run import TabletopEvaluation
 
     evaluation = TabletopEvaluation(
         split=options.split,
@@ -223,7 +245,22 @@ def _run_tabletop(options: argparse.Namespace, progress: ProgressLine) -> int:
     )
     if options.thresholds is not None and options.calibrate_on is not None:
         raise ValueError('thresholds are either fitted (--calibrate-on) or given (--thresholds)')
-    triggers = load_triggers(options.thresholds) if options.thresholds else preset_triggers()
+    triggers = load_triggers(options.thresholds) if options.thresholds else None
+    _write(options.json, _tabletop(options, evaluation, progress, triggers=triggers))
+    return 0
+
+
+def _tabletop(
+    options: argparse.Namespace,
+    evaluation: 'TabletopEvaluation',
+    progress: ProgressLine,
+    *,
+    triggers: 'Triggers | None' = None,
+) -> dict[str, Any]:
+    """Run the tabletop, print its table, and return its figures; no triggers: the presets."""
+    from ..evaluation.benchmarks.tabletop import preset_triggers, TabletopJob
+    from ..evaluation.benchmarks.tabletop_run import evaluate_tabletop
+
     model = _model_folder(options.model)
     figures = evaluate_tabletop(
         evaluation,
@@ -231,7 +268,7 @@ def _run_tabletop(options: argparse.Namespace, progress: ProgressLine) -> int:
             model=str(model),
             device=options.device,
             threads=num_threads(options),
-            triggers=triggers,
+            triggers=triggers or preset_triggers(),
         ),
         folder=_lines_folder(options, 'tabletop', model),
         execute=executor(options),
@@ -240,8 +277,7 @@ def _run_tabletop(options: argparse.Namespace, progress: ProgressLine) -> int:
     progress.finish()
     for line in tabletop_table(figures):
         print(line)
-    _write(options.json, figures)
-    return 0
+    return figures
 
 
 def _model_folder(name: str) -> Path:

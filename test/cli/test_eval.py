@@ -1,10 +1,12 @@
 import json
-from pathlib import Path
 
 import pytest
 
 from roma_ros.cli.eval import main
+from roma_ros.cli.report import main as report
 from roma_ros.evaluation.benchmarks.registry import BENCHMARKS
+from roma_ros.evaluation.benchmarks.small_clips import write_clip
+from roma_ros.evaluation.benchmarks.small_sets import main as small_sets
 
 
 def run(*arguments):
@@ -83,14 +85,15 @@ def test_a_missing_model_is_named(capsys, tmp_path):
 
 
 def test_all_runs_what_is_there_and_says_what_is_not(tmp_path, capsys):
+    pytest.importorskip('av', reason='PyAV is not installed')
     folder = tmp_path / 'data' / 'omnimmi-pa'
-    (folder / 'videos').mkdir(parents=True)
-    write_clip(folder / 'videos' / 'a.mp4')
+    write_clip(folder / 'videos' / 'a.mp4', 2)
     entry = {'video': 'a.mp4', 'question': 'Tell me when it rains.', 'answer': [1, 2]}
     (folder / 'proactive_alerting.json').write_text(json.dumps([entry]))
     (tmp_path / 'data' / 'youcook2').mkdir()
     path = tmp_path / 'all.json'
-    assert run('all', '--data', tmp_path / 'data', '--json', path, '--threads', 1) == 0
+    options = ('--json', path, '--threads', 1, '--streams', 0)
+    assert run('all', '--data', tmp_path / 'data', *options) == 0
     text = capsys.readouterr().out
     assert 'OmniMMI PA: 1 samples' in text
     assert 'left out: youcook2: YouCook2: there is no youcookii_annotations' in text
@@ -101,14 +104,31 @@ def test_all_runs_what_is_there_and_says_what_is_not(tmp_path, capsys):
     assert run('all', '--data', tmp_path / 'none') == 1
 
 
-def write_clip(path: Path):
-    av = pytest.importorskip('av', reason='PyAV is not installed')
-    with av.open(str(path), 'w') as container:
-        stream = container.add_stream('libx264', rate=10)
-        stream.width, stream.height, stream.pix_fmt = 64, 64, 'yuv420p'
-        for _ in range(20):
-            frame = av.VideoFrame(64, 64, 'yuv420p')
-            for plane in frame.planes:
-                plane.update(bytes(plane.buffer_size))
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+def test_everything_by_one_command(tmp_path, capsys):
+    pytest.importorskip('av', reason='PyAV is not installed')
+    pytest.importorskip('espeakng_loader', reason='no voice of the tabletop world is installed')
+    pytest.importorskip('cv2', reason='OpenCV is not installed')
+    assert small_sets([str(tmp_path / 'data')]) == 0
+    path = tmp_path / 'all.json'
+    options = ('--json', path, '--threads', 1, '--streams', 1, '--limit', 1)
+    assert run('all', '--data', tmp_path / 'data', *options) == 0
+    written = json.loads(path.read_text())
+    assert [result['benchmark'] for result in written['results']] == ['tabletop', *BENCHMARKS]
+    assert written['left_out'] == []
+    text = capsys.readouterr().out
+    assert '12 sets: ' in text
+    assert 'most_frequent_answer' in text
+    assert 'left out' not in text
+    page = tmp_path / 'page'
+    assert report([str(path), '--data', str(tmp_path / 'data'), '--output', str(page)]) == 0
+    html = (page / 'report.html').read_text()
+    assert all(benchmark.title in html for benchmark in BENCHMARKS.values())
+    assert 'Tabletop, test split' in html
+
+
+def test_small_sets_want_a_folder(capsys, tmp_path):
+    assert small_sets([]) == 2
+    assert 'small_sets FOLDER' in capsys.readouterr().err
+    (tmp_path / 'file').write_text('')
+    pytest.importorskip('av', reason='PyAV is not installed')
+    assert small_sets([str(tmp_path / 'file')]) == 1
