@@ -83,7 +83,10 @@ class RomaParameters(Parameters):
         counts=Counts.CONFIGURE,
     )
     engine: str = parameter(
-        'torch', 'What runs the network.', choices=('torch',), counts=Counts.CONFIGURE
+        'torch',
+        'What runs the network.',
+        choices=('torch', 'onnxruntime', 'tensorrt', 'auto'),
+        counts=Counts.CONFIGURE,
     )
     device: str = parameter(
         'auto',
