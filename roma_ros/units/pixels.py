@@ -36,6 +36,11 @@ _CONVERTED = {
         for bits in (8, 16)
     },
 }
+#: Largest compressed image that is decoded [px]: that of the largest cameras.
+MAX_COMPRESSED_PIXELS = 100_000_000
+#: Markers of JPEG without a length (T.81, table B.1), and those among SOF0 to SOF15 that are none.
+_JPEG_LONE = (0x01, *range(0xD0, 0xD9))
+_JPEG_NO_FRAME = (0xC4, 0xC8, 0xCC)
 _ENCODINGS = (*_INTERLEAVED, *_CONVERTED)
 
 
@@ -93,7 +98,7 @@ def decode_compressed(data: Bytes) -> Image:
     :param data: the file's bytes; 16-bit PNG is scaled to 8 bits, grey becomes RGB, and alpha
         and the orientation tag are ignored.
     :return: uint8 ``[H, W, 3]``, RGB.
-    :raises ValueError: when it is neither, is cut off, or is corrupt.
+    :raises ValueError: when it is neither, is cut off, is corrupt, or would fill the memory.
     """
     buffer = np.frombuffer(data, np.uint8)
     head, tail = buffer[:8].tobytes(), buffer[-64:].tobytes()
@@ -105,10 +110,42 @@ def decode_compressed(data: Bytes) -> Image:
         raise ValueError(f'compressed image begins with {head!r}, expected JPEG or PNG')
     if not is_whole:
         raise ValueError(f'compressed image of {len(buffer)} bytes is cut off: its end is missing')
+    # Before it is decoded: a few kilobytes can claim gigabytes of pixels.
+    width, height = _png_size(buffer) if head[0] == 0x89 else _jpeg_size(buffer)
+    if width * height > MAX_COMPRESSED_PIXELS:
+        raise ValueError(
+            f'compressed image is {width}x{height}, at most {MAX_COMPRESSED_PIXELS:,} pixels are '
+            'decoded'
+        )
     cv2 = _import_cv2('compressed images')
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     bgr = _checked(lambda: cv2.imdecode(buffer, flags), 'compressed')
     return _checked(lambda: cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), 'compressed')
+
+
+def _png_size(buffer: Image) -> tuple[int, int]:
+    """Return width and height, which stand at a fixed place (PNG, 11.2.2)."""
+    width, height = (int.from_bytes(buffer[at : at + 4].tobytes(), 'big') for at in (16, 20))
+    return width, height
+
+
+def _jpeg_size(buffer: Image) -> tuple[int, int]:
+    """Return width and height, of the frame header (T.81, B.2.2); 0 where there is none."""
+    at = 2
+    while at + 9 <= len(buffer):
+        marker = int(buffer[at + 1])
+        if buffer[at] != 0xFF:
+            return 0, 0  # the decoder says what is wrong
+        if marker == 0xFF or marker in _JPEG_LONE:
+            at += 1 if marker == 0xFF else 2
+            continue
+        length, height, width = (
+            int(buffer[i]) << 8 | int(buffer[i + 1]) for i in (at + 2, at + 5, at + 7)
+        )
+        if 0xC0 <= marker <= 0xCF and marker not in _JPEG_NO_FRAME:
+            return width, height
+        at += 2 + length
+    return 0, 0
 
 
 def _rows(

@@ -230,3 +230,26 @@ def test_corrupt_files_are_refused() -> None:
             decode_compressed(bytes(data))
     with pytest.raises(ValueError, match=r'expected JPEG or PNG'):
         decode_compressed(b'GIF89a' + bytes(50))
+
+
+@pytest.mark.parametrize('extension', ['.png', '.jpg'])
+@pytest.mark.parametrize('progressive', [0, 1])
+def test_what_would_fill_the_memory_is_refused_before_it_is_decoded(
+    extension: str, progressive: int
+) -> None:
+    flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive] if extension == '.jpg' else []
+    data = bytearray(cv2.imencode(extension, np.zeros((48, 64, 3), np.uint8), flags)[1])
+    assert decode_compressed(data).shape == (48, 64, 3)
+    if extension == '.png':
+        data[16:24] = (60_000).to_bytes(4, 'big') * 2
+    else:
+        at = data.index(b'\xff\xc2' if progressive else b'\xff\xc0')
+        data[at + 5 : at + 9] = (60_000).to_bytes(2, 'big') * 2
+    with pytest.raises(ValueError, match='60000x60000, at most 100,000,000 pixels'):
+        decode_compressed(data)
+
+
+@given(st.binary(max_size=60))
+def test_any_head_of_a_jpeg_is_decoded_or_refused(head: bytes) -> None:
+    with pytest.raises(ValueError, match='compressed'):
+        decode_compressed(b'\xff\xd8' + head + b'\xff\xd9')
