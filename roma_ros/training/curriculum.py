@@ -38,7 +38,9 @@ class Phase:
         matrices added to the decoder (LoRA), and the speak head; ``head``: the speak head alone.
     :param adapter_rank: of the added matrices.
     :param accumulate: batches in one optimizer step.
-    :param cards: learn from cards in place of streams; for the towers. See ``cards``.
+    :param cards: learn from cards: towers from these alone, the rest from cards and streams in
+        turn. See ``cards``.
+    :param drill: many more conditions beside each stream. See ``drills``.
     :raises ValueError: when a value is out of its range.
     """
 
@@ -57,6 +59,7 @@ class Phase:
     adapter_rank: int = 64
     accumulate: int = 1
     cards: bool = False
+    drill: bool = False
 
     def __post_init__(self) -> None:
         for field, allowed in (
@@ -103,6 +106,7 @@ class TrainConfig:
     :param learn_narration: narrated words are targets, too; see ``supervise_tabletop``.
     :param augment: change how each training stream looks and sounds; see ``augmentation``.
     :param precision: ``no`` or ``bf16``: products in bfloat16, weights in float32.
+    :param store: number format of the weights of the trained network on disk.
     :param workers: processes that make streams; 0: the trainer itself.
     :param clip_norm: largest norm of the gradient.
     :param weight_decay: of AdamW, on matrices alone.
@@ -119,6 +123,7 @@ class TrainConfig:
     learn_narration: bool = True
     augment: bool = False
     precision: Literal['no', 'bf16'] = 'no'
+    store: Literal['float32', 'float16', 'bfloat16'] = 'float32'
     workers: int = 1
     clip_norm: float = 1.0
     weight_decay: float = 0.01
@@ -132,8 +137,14 @@ class TrainConfig:
         names = [phase.name for phase in self.phases]
         if len(set(names)) < len(names):
             raise ValueError(f'phases must have different names, got {", ".join(names)}')
-        if self.precision not in ('no', 'bf16'):
-            raise ValueError(f'precision is {self.precision!r}, expected no or bf16')
+        for field, allowed in (
+            ('precision', ('no', 'bf16')),
+            ('store', ('float32', 'float16', 'bfloat16')),
+        ):
+            if getattr(self, field) not in allowed:
+                raise ValueError(
+                    f'{field} is {getattr(self, field)!r}, expected one of {", ".join(allowed)}'
+                )
 
 
 def read_train_config(path: str | Path) -> TrainConfig:

@@ -16,6 +16,7 @@ from .augmentation import augment
 from .batching import Batch, collate, make_sample, Sample
 from .cards import make_cards
 from .curriculum import Objective, Phase
+from .drills import drill
 from .streams import (
     ALERT,
     load_units,
@@ -61,7 +62,8 @@ class StreamMaker:
     :param duration_s: length of the streams.
     :param learn_narration: see ``supervise_tabletop``.
     :param augment: change how each stream looks and sounds.
-    :param cards: make cards in place of streams.
+    :param cards: make cards in place of streams, or of every other one for decisions.
+    :param drill: add conditions and questions; see ``drills``.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class StreamMaker:
         learn_narration: bool,
         augment: bool = False,
         cards: bool = False,
+        drill: bool = False,
     ) -> None:
         self._processor = processor
         self._protocol = protocol
@@ -84,28 +87,38 @@ class StreamMaker:
         self._learn_narration = learn_narration
         self._augment = augment
         self._cards = cards
+        self._drill = drill
 
     def __call__(self, seeds: Sequence[int]) -> TrainingBatch:
         """Make the streams of these seeds, and put them together."""
         samples, towers = [], []
         for seed in seeds:
-            make = make_cards if self._cards else make_stream
+            # Towers learn from cards alone, decisions from cards and streams in turn.
+            is_card = self._cards and (self._objective == 'towers' or seed % 2 == 0)
+            make = make_cards if is_card else make_stream
             stream = make(seed, split=self._split, duration_s=self._duration_s)
             features = [self._processor(stream.unit(i)) for i in range(stream.duration_s)]
             if self._augment:
                 features = augment(features, np.random.default_rng(seed))
-            sample = self._sample(stream, features)
+            sample = self._sample(stream, features, np.random.default_rng([seed, 1]))
             samples.append(sample)
             grid = sample.features[0].grid_thw
             assert grid is not None
             towers.append(tower_targets(stream, (grid[1] // 2, grid[2] // 2)))
         return TrainingBatch(collate(samples, self._protocol), TowerTargets.join(towers))
 
-    def _sample(self, stream: TabletopStream, features: Sequence[UnitFeatures]) -> Sample:
+    def _sample(
+        self,
+        stream: TabletopStream,
+        features: Sequence[UnitFeatures],
+        rng: np.random.Generator,
+    ) -> Sample:
         if self._objective == 'towers':
             nothing = Supervision(len(features), labels=(None,) * len(features))
             return make_sample(features, nothing, self._protocol)
         supervision = supervise_tabletop(stream, learn_narration=self._learn_narration)
+        if self._drill:
+            supervision = drill(stream, supervision, rng)
         if self._objective == 'answers':
             supervision = without_alerts(supervision)
         return make_sample(features, supervision, self._protocol)

@@ -16,6 +16,8 @@ Label = bool | None
 
 #: Least time of a window within a unit that makes the unit positive [s]: enough to perceive it.
 MIN_OVERLAP_S = 0.25
+#: A window that is no longer is that of an event [s].
+EVENT_S = 1.001
 #: Times within a unit at which it has a frame [s].
 FRAME_OFFSETS_S = (0.0, 0.5)
 #: Name of the stream's own labels in which a narration stands, and of those in which none does.
@@ -105,6 +107,8 @@ def window_labels(
                 positive = any(start <= unit + offset <= end for offset in FRAME_OFFSETS_S)
             else:
                 positive = overlap >= MIN_OVERLAP_S or overlap == max(overlaps) > 0.0
+            if seen and end - start <= EVENT_S and unit > unit_of(start):
+                positive = False  # the unit that shows an event says it; the next teaches nothing
             if positive:
                 labels[unit] = True
             elif overlap > 0.0 and labels[unit] is False:
@@ -142,7 +146,8 @@ def supervise_tabletop(stream: TabletopStream, *, learn_narration: bool = True) 
             labels[unit] = True
     for alert in stream.alerts:
         if alert.speech is not None:
-            _add_spoken_alert(alert, alert.speech.end_s, labels, turns)
+            own = _alert_labels(alert, stream)
+            _add_spoken_alert(own, alert.speech.end_s, labels, turns)
     if stream.narrate:
         for event in stream.events:
             unit = unit_of(event.time_s)
@@ -152,7 +157,7 @@ def supervise_tabletop(stream: TabletopStream, *, learn_narration: bool = True) 
     return Supervision(
         num_units=num_units,
         watches=tuple(
-            WatchLabels(a.text, a.sense, window_labels(a.windows, num_units, seen=_is_seen(a)))
+            WatchLabels(a.text, a.sense, _alert_labels(a, stream))
             for a in stream.alerts
             if a.speech is None
         ),
@@ -162,16 +167,25 @@ def supervise_tabletop(stream: TabletopStream, *, learn_narration: bool = True) 
     )
 
 
-def _is_seen(alert: Alert) -> bool:
-    return alert.sense == 'sight'
+def _alert_labels(alert: Alert, stream: TabletopStream) -> tuple[Label, ...]:
+    """Label each unit; where a window is longer than its sound, silence teaches nothing."""
+    is_seen = alert.sense == 'sight'
+    labels = window_labels(alert.windows, stream.duration_s, seen=is_seen)
+    if is_seen:
+        return labels
+    spans = [(sound.start_s, sound.end_s) for sound in stream.sounds]
+    heard = window_labels(spans, stream.duration_s, seen=False)
+    return tuple(
+        None if label and not sounds else label
+        for label, sounds in zip(labels, heard, strict=True)
+    )
 
 
 def _add_spoken_alert(
-    alert: Alert, asked_s: float, labels: list[Label], turns: dict[int, Turn]
+    own: tuple[Label, ...], asked_s: float, labels: list[Label], turns: dict[int, Turn]
 ) -> None:
-    """Label the stream itself within the windows after the speech, and say it as each begins."""
+    """Label the stream itself where an alert holds after its speech, and say it at each begin."""
     first = unit_of(asked_s) + 1
-    own = window_labels(alert.windows, len(labels), seen=_is_seen(alert))
     for unit in range(first, len(labels)):
         if own[unit] is None and labels[unit] is False:
             labels[unit] = None

@@ -195,6 +195,7 @@ class Trainer:
             learn_narration=config.learn_narration,
             augment=config.augment and split == 'train',
             cards=phase.cards and split == 'train',
+            drill=phase.drill and split == 'train',
         )
 
     def _validate(self, phase: Phase, step: int) -> None:
@@ -248,7 +249,8 @@ class Trainer:
     def _finish(self) -> Path:
         target = self.folder / 'model'
         if self._accelerator.is_main_process:
-            save_roma(self.objective.model, target, tokenizer=self._loaded.tokenizer)
+            stored = self.objective.model.to(getattr(torch, self.config.store))
+            save_roma(stored, target, tokenizer=self._loaded.tokenizer)
             assert self._writer is not None
             self._writer.close()
         self._accelerator.wait_for_everyone()

@@ -34,7 +34,7 @@ def test_the_rate_rises_and_then_falls_as_a_cosine():
     ('field', 'value', 'match'),
     [
         ('objective', 'dance', "objective of phase 'a' is 'dance', expected one of towers"),
-        ('train', 'nothing', 'expected one of all, decoder, head'),
+        ('train', 'nothing', 'expected one of all, decoder, adapters, head'),
         ('steps', 0, "steps of phase 'a' is 0, expected 1 or more"),
         ('final_learning_rate', 2.0, 'expected positive ones that fall'),
     ],

@@ -3,7 +3,7 @@ from roma_ros.training.supervision import (
     unit_of,
     window_labels,
 )
-from roma_ros.training.tabletop.labels import Alert, Event, Question
+from roma_ros.training.tabletop.labels import Alert, Event, Question, Sound
 
 
 def test_what_is_known_at_a_time_is_said_after_the_unit_that_ends_then_or_later():
@@ -73,8 +73,28 @@ def test_narration_is_at_the_events_and_gives_way_to_answers(make_stream):
 def test_spoken_alerts_hold_from_the_speech_on_and_are_said_once_a_window(make_stream, speech):
     told = speech('tell me when the bell rings', 1.8, start_s=0.2)
     alert = Alert('the bell rings', 'sound', ((0.0, 1.0), (2.5, 4.1)), told)
-    supervision = supervise_tabletop(make_stream(alerts=(alert,), speech=(told,)))
+    supervision = supervise_tabletop(
+        make_stream(
+            alerts=(alert,),
+            speech=(told,),
+            sounds=(Sound('bell', 0.0, 1.0), Sound('bell', 2.5, 4.1)),
+        )
+    )
 
     assert supervision.watches == ()
     assert supervision.labels == (False, False, True, True, None)
     assert {u: t.text for u, t in supervision.turns.items()} == {2: 'alert'}
+
+
+def test_an_event_is_said_by_the_unit_that_shows_it():
+    # Complete at 1.3, and true for a second: the frame at 2.0 lies in the window, too.
+    assert window_labels([(1.3, 2.3)], 4, seen=True) == (False, True, None, False)
+
+
+def test_silence_in_the_window_of_a_short_sound_teaches_nothing(make_stream):
+    alert = Alert('someone knocks', 'sound', ((1.5, 2.5),))
+    stream = make_stream(alerts=(alert,), sounds=(Sound('knock', 1.5, 1.9),))
+
+    (watch,) = supervise_tabletop(stream).watches
+
+    assert watch.labels == (False, True, None, False, False)

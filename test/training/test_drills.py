@@ -1,0 +1,108 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from roma_ros.training.cards import make_cards
+from roma_ros.training.drills import Drill, drill, NUM_WATCHES
+from roma_ros.training.supervision import supervise_tabletop
+from roma_ros.training.tabletop.labels import Event, Sound, VisibleObject
+
+
+def thing(shape: str, color: str, *, visible: float = 1.0, left: float = 0.1) -> VisibleObject:
+    return VisibleObject(0, shape, color, 'big', (left, 0.4, left + 0.2, 0.7), visible)
+
+
+@pytest.fixture
+def stream(make_stream):
+    """A red ball from 1 s, half hidden in the fourth second; a knock at 2.1 s; it falls at 1.2."""
+
+    def objects_at(time_s: float):
+        if time_s < 1.0:
+            return ()
+        return (thing('ball', 'red', visible=0.5 if 3 <= time_s < 4 else 1.0),)
+
+    return make_stream(
+        objects_at=objects_at,
+        sounds=(Sound('knock', 2.1, 2.6),),
+        events=(Event(1.2, 'falls', 'ball', 'red', 'the red ball falls'),),
+    )
+
+
+EXPECTED = {
+    'you see a red ball': (False, True, True, None, True),
+    'you see a ball': (False, True, True, None, True),
+    'you see something red': (False, True, True, None, True),
+    'you see something blue': (False,) * 5,
+    'you see a box': (False,) * 5,
+    'you see two things': (False, False, False, None, False),
+    'someone knocks': (False, False, True, None, False),
+    'you hear a bell': (False,) * 5,
+    'something falls': (False, True, None, False, False),
+    'the red ball falls': (False, True, None, False, False),
+    'something leaves': (False,) * 5,
+    'someone knocks while you see a ball': (False, False, True, None, False),
+    'someone knocks while you see a box': (False,) * 5,
+    'you hear a knock while the red ball is in view': (False, False, True, None, False),
+}
+
+
+def test_conditions_are_labelled_by_what_is_so(stream):
+    found = {}
+    for seed in range(80):
+        for watch in Drill(stream, np.random.default_rng(seed)).watches():
+            found[watch.text] = watch
+
+    assert set(EXPECTED) <= set(found)
+    for text, labels in EXPECTED.items():
+        assert found[text].labels == labels, text
+    assert {watch.sense for watch in found.values()} == {'sight', 'sound', 'joint'}
+
+
+def test_adds_conditions_to_those_that_stand_and_repeats_none(stream):
+    plain = supervise_tabletop(stream)
+
+    drilled = drill(stream, plain, np.random.default_rng(0))
+
+    texts = [watch.text for watch in drilled.watches]
+    assert len(texts) == len(set(texts)) == NUM_WATCHES
+    assert drilled.watches[: len(plain.watches)] == plain.watches
+    assert (drilled.turns, drilled.labels) == (plain.turns, plain.labels)
+
+
+def test_asks_about_the_last_frame_of_cards(make_stream):
+    def objects_at(time_s: float):
+        return (thing('ball', 'red'), thing('box', 'red', left=0.7)) if time_s % 1 else ()
+
+    stream = make_stream(objects_at=objects_at, events=())
+    asked = {}
+    for seed in range(30):
+        supervision = drill(stream, supervise_tabletop(stream), np.random.default_rng(seed))
+        assert len(supervision.turns) == 4
+        assert [label is None for label in supervision.labels] == [
+            unit in supervision.turns for unit in range(5)
+        ]
+        asked |= {turn.question: turn.text for turn in supervision.turns.values()}
+
+    # Both are red: what is red cannot be asked.
+    assert asked == {
+        'how many things do you see': 'two',
+        'what color is the ball': 'red',
+        'what color is the box': 'red',
+        'where is the red ball': 'left',
+        'where is the red box': 'right',
+    }
+
+
+def test_names_no_combination_that_the_split_holds_back():
+    cards = make_cards(5, split='train', duration_s=8)
+    held_back = {'a yellow box', 'a green ball', 'a red cone', 'a black star', 'a blue ring'}
+
+    texts = {
+        watch.text
+        for seed in range(40)
+        for watch in Drill(replace(cards), np.random.default_rng(seed)).watches()
+    }
+
+    assert any(text.startswith('you see a ') for text in texts)
+    assert not {f'you see {pair}' for pair in held_back} & texts
