@@ -233,3 +233,29 @@ def _parameter_arguments(parameters):
             f'{key}:={str(value).lower() if value in (True, False) else value}',
         )
     ]
+
+
+@pytest.fixture
+def heavy_model(tmp_path):
+    """Return roma-tiny with a table of words that takes 200 MiB more as bfloat16."""
+    from roma_ros.share import share_folder
+
+    model = share_folder() / 'models' / 'roma-tiny'
+    torch = pytest.importorskip('torch', reason='torch is not installed')
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / 'heavy'
+    folder.mkdir()
+    for name in ('preprocessor_config.json', 'tokenizer.json'):
+        (folder / name).symlink_to((model / name).resolve())
+    config = (model / 'config.json').read_text(encoding='utf-8')
+    tensors = load_file(model / 'model.safetensors')
+    name = 'thinker.model.embed_tokens.weight'
+    rows, width = tensors[name].shape
+    more = 200 * 2**20 // 2 // width
+    tensors[name] = torch.cat([tensors[name], torch.zeros(more, width)])
+    save_file(tensors, folder / 'model.safetensors')
+    was, now = f'"vocab_size": {rows}', f'"vocab_size": {rows + more}'
+    assert config.count(was) == 1
+    (folder / 'config.json').write_text(config.replace(was, now), encoding='utf-8')
+    return folder

@@ -14,11 +14,7 @@ from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState
 from roma_ros.msg import Status
 
-from roma_ros.share import share_folder
-
 pytestmark = pytest.mark.ros
-
-MODEL = share_folder() / 'models' / 'roma-tiny'
 
 
 #: A disk that is slow for ever.
@@ -153,29 +149,6 @@ def test_a_node_that_is_told_to_end_answers_first(start_roma, observer, sensors,
     question = ask('what do you see?')
     assert process.stop(signal.SIGTERM) == 0
     assert question.result()[0] == GoalStatus.STATUS_ABORTED
-
-
-@pytest.fixture
-def heavy_model(tmp_path):
-    """Return roma-tiny with a table of words that takes 200 MiB more as bfloat16."""
-    torch = pytest.importorskip('torch', reason='torch is not installed')
-    from safetensors.torch import load_file, save_file
-
-    folder = tmp_path / 'heavy'
-    folder.mkdir()
-    for name in ('preprocessor_config.json', 'tokenizer.json'):
-        (folder / name).symlink_to((MODEL / name).resolve())
-    config = (MODEL / 'config.json').read_text(encoding='utf-8')
-    tensors = load_file(MODEL / 'model.safetensors')
-    name = 'thinker.model.embed_tokens.weight'
-    rows, width = tensors[name].shape
-    more = 200 * 2**20 // 2 // width
-    tensors[name] = torch.cat([tensors[name], torch.zeros(more, width)])
-    save_file(tensors, folder / 'model.safetensors')
-    was, now = f'"vocab_size": {rows}', f'"vocab_size": {rows + more}'
-    assert config.count(was) == 1
-    (folder / 'config.json').write_text(config.replace(was, now), encoding='utf-8')
-    return folder
 
 
 def test_cleanup_gives_the_memory_back(start_roma, observer, heavy_model):
