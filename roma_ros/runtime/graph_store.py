@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 import hashlib
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 import json
 from pathlib import Path
 
@@ -32,6 +32,7 @@ def stored_graphs(
     :param dtype: of the graphs.
     :param on_progress: takes what is being done, in words; what it raises ends it.
     :return: a folder of graphs.
+    :raises ImportError: when onnx or onnxruntime is not installed.
     """
     name = str(dtype).removeprefix('torch.')
     place = hashlib.sha256(bytes(model.resolve())).hexdigest()[:8]
@@ -58,13 +59,23 @@ def _export(
 
 
 def _key(model: Path) -> str:
-    """Return a name for the weights and for all that makes graphs of them."""
+    """
+    Return a name for the weights and for all that makes graphs of them.
+
+    :raises ImportError: when onnx is not installed.
+    """
+    try:
+        onnx_version = version('onnx')
+    except PackageNotFoundError as error:
+        raise ImportError(
+            'making graphs of a checkpoint needs onnx: pip install onnx onnxruntime'
+        ) from error
     writers = [Path(__file__).with_name('export.py')]
     writers += sorted(Path(__file__).with_name('graphs').glob('*.py'))
     parts = [
         model_identity(model),
         __version__,
-        version('onnx'),
+        onnx_version,
         [hashlib.sha256(file.read_bytes()).hexdigest() for file in writers],
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

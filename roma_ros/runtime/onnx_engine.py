@@ -152,7 +152,7 @@ def _open_session(file: Path, device: torch.device, threads: int, manifest: Mani
         import onnxruntime  # type: ignore[import-untyped]
     except ImportError as error:
         raise ImportError(
-            "the engine onnxruntime needs ONNX Runtime: pip install 'onnxruntime>=1.24' "
+            "the engine onnxruntime needs ONNX Runtime: pip install 'onnxruntime>=1.31' "
             "('onnxruntime-gpu' for CUDA)"
         ) from error
 

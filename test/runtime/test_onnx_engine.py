@@ -1,7 +1,9 @@
 from concurrent.futures import ThreadPoolExecutor
 import gc
+from importlib.metadata import PackageNotFoundError
 import logging
 from pathlib import Path
+import sys
 
 import numpy as np
 import pytest
@@ -229,6 +231,19 @@ def test_auto_takes_what_is_fastest_of_what_is_there(
     assert chosen(checkpoint, dtype='bfloat16') == 'torch'
     monkeypatch.setattr('roma_ros.runtime.factory.find_spec', lambda name: None)
     assert chosen(checkpoint) == 'torch'
+
+
+def test_what_is_not_installed_is_named(monkeypatch, graphs, roma, make_checkpoint):
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    with pytest.raises(ImportError, match='needs ONNX Runtime: pip install'):
+        OnnxEngine(graphs, roma.config, device=CPU)
+
+    def no_package(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr('roma_ros.runtime.graph_store.version', no_package)
+    with pytest.raises(ImportError, match='needs onnx: pip install onnx onnxruntime'):
+        stored_graphs(make_checkpoint(), dtype=torch.float32)
 
 
 def test_new_weights_are_exported_anew_and_the_old_graphs_go(
