@@ -60,7 +60,7 @@ def _watch(node: str) -> None:
     from ..nodes.dds import set_dds_defaults
 
     set_dds_defaults()
-    from ..nodes.side_node import SideNode
+    from ..nodes.side import SideNode
     from ..nodes.watching import Watcher
     from .screen import draw
     from .terminal import Terminal
