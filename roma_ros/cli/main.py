@@ -17,6 +17,8 @@ from .. import __version__
 _VERBS = {
     'run': 'start the roma node',
     'watch': 'look at a running roma node in the terminal',
+    'web': 'look at it in the browser of this machine, and talk to it',
+    'sync-check': 'measure by claps how far a camera and a microphone lie apart',
     'demo': 'play a recording through the node; leave a record, a summary and a report',
     'fetch': 'download a checkpoint, verified',
     'export': 'write a model as ONNX graphs, for engines other than torch',
@@ -36,7 +38,7 @@ _VERBS = {
 _HELP = f"""roma {__version__}: one network that watches, listens and decides when to speak.
 usage: roma VERB [options] | roma VERB --help | roma --version
 
-{chr(10).join(f'  {verb:<12}{what}' for verb, what in _VERBS.items())}
+{chr(10).join(f'  {verb:<14}{what}' for verb, what in _VERBS.items())}
 
 First steps: `roma doctor`, then `roma demo`, then `roma run`."""
 

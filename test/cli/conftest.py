@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,9 +36,10 @@ def robot_environment(domain_id):
     environment = {
         **os.environ,
         'ROS_DOMAIN_ID': str(domain_id),
-        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
         'OMP_NUM_THREADS': '1',
     }
+    # As users start it: the profile keeps to this machine.
+    environment.pop('ROS_AUTOMATIC_DISCOVERY_RANGE', None)
     set_dds_defaults(environment)
     return environment
 
@@ -52,3 +54,16 @@ def robot(robot_environment, tmp_path_factory):
     for process in processes.values():
         process.stop()
         print(process.output)
+
+
+@pytest.fixture
+def browser(tmp_path):
+    """Return a headless browser."""
+    chromium = shutil.which('chromium') or shutil.which('google-chrome')
+    if chromium is None:
+        pytest.skip('no chromium to open the page with')
+    from browser import Browser
+
+    browser = Browser(chromium, tmp_path / 'profile')
+    yield browser
+    browser.close()

@@ -5,7 +5,7 @@ import pytest
 
 from roma_ros import __version__
 
-VERBS = ('run', 'watch', 'demo', 'fetch', 'bench', 'info', 'doctor')
+VERBS = ('run', 'watch', 'web', 'sync-check', 'demo', 'fetch', 'bench', 'info', 'doctor')
 
 
 @pytest.mark.parametrize('arguments', [('--help',), ('-h',), ('help',)])

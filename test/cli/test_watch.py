@@ -35,6 +35,7 @@ class Watch:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # for Ctrl-C
         )
         os.close(theirs)
         self.written = ''
@@ -103,7 +104,7 @@ def test_a_running_node_is_seen_and_q_quits(robot, watch):
         r'instruction-2  a bell rings',
         r'[▁▂▃▄▅▆▇█]+ [█░│]{12} 0\.\d\d of 0\.00',
         r'0\.\d\d of 1\.00',
-        r'transcript\s+\d+ s  narration \S',
+        r'transcript\s+\d+ s  alert +a bell rings',
         r'ok     roma: camera: ',
         r'q quits',
     )
