@@ -106,7 +106,12 @@ def _run(options: argparse.Namespace) -> None:
             on_line=lambda done, total: progress.show(f'{done} of {total} clips'),
         )
     progress.finish()
-    figures = {'model': {'name': options.name}, **score_tabletop(lines)}
+    scored = score_tabletop(lines)
+    # A person is asked for alerts alone.
+    figures = {
+        'model': {'name': options.name},
+        **{group: scored[group] for group in ('alert', 'silent')},
+    }
     others: dict[str, Any] = alert_baselines(lines)
     if options.beside is not None:
         of_model = [

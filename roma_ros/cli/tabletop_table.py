@@ -31,3 +31,18 @@ def tabletop_table(figures: dict[str, Any]) -> Iterator[str]:
         yield f'{name:<30}' + ''.join(
             f'{"":>9}' if value is None else f'{value:9.3g}' for value in values
         )
+    if 'speech' in figures:
+        yield _speech_words(figures['speech'])
+
+
+def _speech_words(figures: dict[str, Any]) -> str:
+    def number(name: str, unit: str = '') -> str:
+        value = figures[name]
+        return '-' if value is None else f'{value:.3g}{unit}'
+
+    return (
+        f'speech: due {number("due_share")}; '
+        f'interruptions {number("interruptions_per_hour", " an hour")}; '
+        f'first word after {number("first_word_median_s", " s")} '
+        f'(p90 {number("first_word_p90_s", " s")}), unanswered {number("unanswered_rate")}'
+    )

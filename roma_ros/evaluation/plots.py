@@ -91,6 +91,31 @@ def precision_recall_plot(name: str, curves: dict[str, Curve]) -> Plot:
     return Plot(name, 'Seconds in a window', draw)
 
 
+def roc_plot(name: str, curves: dict[str, Curve]) -> Plot:
+    """
+    Draw the share of positives over that of negatives above each threshold; random is dashed.
+
+    :param name: of the file.
+    :param curves: as in :func:`precision_recall_plot`; those without negatives are left out too.
+    """
+
+    def draw(canvas: Canvas) -> None:
+        axes = _Axes(canvas, x='false positive rate', y='recall', x_max=1, y_max=1)
+        canvas.line([axes.at(0, 0), axes.at(1, 1)], 'soft', dashed=True)
+        shown = [
+            (words, curve)
+            for words, curve in curves.items()
+            if curve.num_positives and curve.num_negatives
+        ]
+        for place, ((words, curve), color) in enumerate(zip(shown, SERIES, strict=False)):
+            rates = curve.false_positive_rate.tolist()
+            points = _thin(list(zip(rates, curve.recall.tolist(), strict=True)))
+            canvas.line([axes.at(0, 0), *(axes.at(x, y) for x, y in points)], color)
+            _legend(canvas, place, words, color, top_px=canvas.height - _BOTTOM - 64)
+
+    return Plot(name, 'Seconds in a window', draw)
+
+
 def reliability_plot(name: str, bins: Sequence[ReliabilityBin], error: float | None) -> Plot:
     """
     Draw how often each probability came true; the area of a dot is its number of seconds.
@@ -142,8 +167,8 @@ def delay_plot(name: str, delays_s: Sequence[float], *, num_missed: int) -> Plot
     return Plot(name, title, draw)
 
 
-def _legend(canvas: Canvas, place: int, words: str, color: str) -> None:
-    y = _TOP + 14 + 16 * place
+def _legend(canvas: Canvas, place: int, words: str, color: str, *, top_px: float = _TOP) -> None:
+    y = top_px + 14 + 16 * place
     canvas.line([(canvas.width - 120, y - 4), (canvas.width - 104, y - 4)], color)
     canvas.text((canvas.width - 98, y), words)
 

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from .metrics.experience import alert_experience, AlertLog
+from .metrics.intervals import Estimate
 from .metrics.spans import Span
 from .runner import Line
 from .words import MAIN
@@ -13,7 +15,14 @@ from .words import MAIN
 #: How long after a window's end an alert still counts [s]: the unit that holds the end decides.
 TOLERANCE_S = 1.0
 #: Groups of the tabletop's figures.
-_TABLETOP_GROUPS = ('alert', 'narration', 'questions', 'silent')
+_TABLETOP_GROUPS = ('alert', 'narration', 'questions', 'silent', 'speech')
+#: Figures that stand in the report of every benchmark with alerts, as it names them.
+_USER_FIGURES = {
+    'false_alerts_per_hour': 'false alerts per hour',
+    'missed_rate': 'missed rate',
+    'delay_median_s': 'delay, median [s]',
+    'delay_p90_s': 'delay, p90 [s]',
+}
 
 _TRAINED = {
     True: 'TRAINED ON IT',
@@ -36,6 +45,7 @@ class Track:
     :param probabilities: of each second; 0 before it stood.
     :param fired_s: when it spoke.
     :param windows: when it was due.
+    :param stood_s: how long it stood.
     """
 
     kind: str
@@ -44,6 +54,7 @@ class Track:
     probabilities: tuple[float, ...]
     fired_s: tuple[float, ...]
     windows: tuple[Span, ...]
+    stood_s: float
 
 
 @dataclass(frozen=True)
@@ -116,22 +127,50 @@ def seconds_due(track: Track) -> list[bool]:
     ]
 
 
+def user_figures(lines: Sequence[Line]) -> dict[str, Figure]:
+    """Return what a user feels of the alerts of any benchmark's lines; empty without alerts."""
+    logs = [
+        AlertLog(
+            stream=str(line['id']),
+            duration_s=track.stood_s,
+            windows=track.windows,
+            firings_s=track.fired_s,
+        )
+        for line in lines
+        for track in tracks_of(line)
+        if track.kind == 'alert' and track.stood_s
+    ]
+    if not logs:
+        return {}
+    figures = alert_experience(logs, tolerance_s=TOLERANCE_S)
+    return {
+        f'what a user feels: {words}': (figures[name].value, _interval(_ends(figures[name])))
+        for name, words in _USER_FIGURES.items()
+    }
+
+
+def _ends(estimate: Estimate) -> tuple[float | None, float | None]:
+    return estimate.low, estimate.high
+
+
 def _result(item: Mapping[str, Any], folder: Path) -> Result:
     if 'benchmark' not in item:
         return _person(item)
     name = item['benchmark']
     if name == 'tabletop':
         return _tabletop(item, folder)
+    lines = _read_lines(folder / f'{name}.jsonl', item)
     return Result(
         benchmark=name,
         title=item['title'],
         model=item['model']['name'],
         about=(f'{item["samples"]} samples', _TRAINED[item['trained_on_it']]),
         date=item['date'],
-        figures={key: (value, None) for key, value in item['figures'].items()},
+        figures={key: (value, None) for key, value in item['figures'].items()}
+        | user_figures(lines),
         published=tuple(item['published']),
         thresholds=_thresholds(item['settings']['triggers']),
-        lines=_read_lines(folder / f'{name}.jsonl', item),
+        lines=lines,
     )
 
 
@@ -218,6 +257,7 @@ def _tabletop_tracks(line: Line) -> Iterator[Track]:
                 probabilities=tuple(alert['probabilities']),
                 fired_s=tuple(alert['fired_s']),
                 windows=_spans(alert['windows']),
+                stood_s=float(line['seconds']),
             )
     if line['narrate']:
         yield Track(
@@ -227,17 +267,20 @@ def _tabletop_tracks(line: Line) -> Iterator[Track]:
             probabilities=tuple(line['probabilities']),
             fired_s=tuple(line['fired_s']),
             windows=tuple((e['time_s'], e['time_s'] + TOLERANCE_S) for e in line['events']),
+            stood_s=float(line['seconds']),
         )
 
 
 def _track(line: Line, name: str, kind: str, text: str, windows: tuple[Span, ...]) -> Track:
+    probabilities = line['probabilities'].get(name, ())
     return Track(
         kind=kind,
         text=text,
         group='',
-        probabilities=tuple(p or 0.0 for p in line['probabilities'].get(name, ())),
+        probabilities=tuple(p or 0.0 for p in probabilities),
         fired_s=tuple(line['fired_s'].get(name, ())),
         windows=windows,
+        stood_s=float(sum(p is not None for p in probabilities)),
     )
 
 

@@ -17,7 +17,7 @@ from .metrics.calibration_error import expected_calibration_error, reliability
 from .metrics.curves import Curve, sweep_thresholds
 from .metrics.experience import AlertLog, match_alerts
 from .page import style, table
-from .plots import delay_plot, Plot, precision_recall_plot, reliability_plot, SIZE
+from .plots import delay_plot, Plot, precision_recall_plot, reliability_plot, roc_plot, SIZE
 from .published import ABLATION_COLUMNS, ABLATIONS, PUBLISHED, SOURCE
 from .result_baselines import baseline_figures
 from .results import Figure, Result, seconds_due, TOLERANCE_S, Track, tracks_of
@@ -61,9 +61,9 @@ def plots_of(result: Result) -> Iterator[Plot]:
     """
     Yield what can be drawn of a result's alerts.
 
-    Precision and recall over thresholds, by sense where there are senses, and calibration: by
-    seconds, where a second is positive if it was right to speak at its end. Delays: of the
-    firings. Nothing where there are no lines, or no alerts.
+    Precision over recall and recall over false positives, at all thresholds, by sense where there
+    are senses, and calibration: by seconds, where a second is positive if it was right to speak
+    at its end. Delays: of the firings. Nothing where there are no lines, or no alerts.
     """
     alerts = [t for line in result.lines for t in tracks_of(line) if t.kind == 'alert']
     alerts = [track for track in alerts if track.probabilities]
@@ -76,6 +76,7 @@ def plots_of(result: Result) -> Iterator[Plot]:
         for group in groups
     }
     yield precision_recall_plot(f'{name}-precision-recall', curves)
+    yield roc_plot(f'{name}-roc', curves)
     labels, scores = _seconds(alerts)
     yield reliability_plot(
         f'{name}-calibration',

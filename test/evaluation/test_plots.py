@@ -8,7 +8,13 @@ import pytest
 from roma_ros.evaluation.canvas import PngCanvas, SvgCanvas
 from roma_ros.evaluation.metrics.calibration_error import reliability
 from roma_ros.evaluation.metrics.curves import sweep_thresholds
-from roma_ros.evaluation.plots import delay_plot, precision_recall_plot, reliability_plot, SIZE
+from roma_ros.evaluation.plots import (
+    delay_plot,
+    precision_recall_plot,
+    reliability_plot,
+    roc_plot,
+    SIZE,
+)
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.random(500) < 0.2
@@ -18,6 +24,7 @@ SCORES = np.clip(0.3 * LABELS + RNG.random(500) * 0.7, 0, 1)
 def plots():
     return [
         precision_recall_plot('pr', {'<sight> & sound': sweep_thresholds(LABELS, SCORES)}),
+        roc_plot('roc', {'<sight> & sound': sweep_thresholds(LABELS, SCORES)}),
         reliability_plot('calibration', reliability(LABELS, SCORES), 0.123),
         delay_plot('delays', [0.5, 0.7, 1.2, 9.0], num_missed=3),
     ]
@@ -87,3 +94,10 @@ def test_every_delay_has_its_bar():
     assert len(heights) == 2
     assert heights[1] == pytest.approx(2 * heights[0], rel=0.01)
     assert '3 hits, 0 missed' in svg
+
+
+def test_what_has_one_class_alone_has_no_roc_curve():
+    every = sweep_thresholds(np.ones(5, bool), np.arange(5.0))
+    assert 'only ones' not in drawn(roc_plot('roc', {'only ones': every}))
+    perfect = sweep_thresholds(np.arange(5) > 2, np.arange(5.0))
+    assert 'perfect' in drawn(roc_plot('roc', {'perfect': perfect}))

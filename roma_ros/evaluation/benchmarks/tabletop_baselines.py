@@ -43,6 +43,7 @@ def baseline_figures(lines: Sequence[Line]) -> dict[str, Any]:
             'alert': _without_intervals(scored['alert']),
             'narration': _without_intervals(scored['narration']),
             'silent': _without_intervals(scored['silent']),
+            'speech': _without_intervals(scored['speech']),
         }
         if alert is not None:
             figures[name]['setting'] = {'alert': alert, 'narration': narration}

@@ -13,6 +13,7 @@ from ..metrics.intervals import bootstrap, Estimate, rate_without_events_high
 from ..metrics.narration import event_score, EventScore, NarratedEvent, TimeF1
 from ..runner import Line
 from .tabletop import plain_words
+from .tabletop_speech import speech_figures, speech_log
 
 #: How long after a window's end an alert still counts [s]: the unit that holds the end decides.
 ALERT_TOLERANCE_S = 1.0
@@ -55,7 +56,7 @@ def score_tabletop(lines: Sequence[Line], *, seed: int = 0) -> dict[str, Any]:
     ``questions``: share with the right answer, word for word but for case and a leading article;
     silence is wrong. ``constant`` is the most frequent answer's share. ``silent``: typed alerts
     of which nothing happens in their stream, and speech on streams that are not narrated which
-    answers no question.
+    answers no question. ``speech``: by :func:`.tabletop_speech.speech_log`.
 
     :param lines: of :class:`.tabletop.TabletopWorker`.
     :param seed: of the intervals.
@@ -67,6 +68,19 @@ def score_tabletop(lines: Sequence[Line], *, seed: int = 0) -> dict[str, Any]:
         'narration': _narration_figures(lines, speech, seed),
         'questions': _question_figures(lines, speech, seed),
         'silent': _silent_figures(lines, speech, seed),
+        'speech': speech_figures(
+            [
+                speech_log(
+                    line,
+                    alert_tolerance_s=ALERT_TOLERANCE_S,
+                    narration_tolerance_s=NARRATION_TOLERANCE_S,
+                    answer_within_s=ANSWER_WITHIN_S,
+                )
+                for line in lines
+            ],
+            reply_within_s=ANSWER_WITHIN_S,
+            seed=seed,
+        ),
     }
 
 

@@ -88,6 +88,7 @@ def make_line():
                 question('typed', 3.4, 'red', said='Red.'),
                 question('spoken', 4.0, 'a ball'),
             ],
+            'speech': [{'text': 'what is red', 'start_s': 3.0, 'end_s': 4.0}],
             'probabilities': [0.1, 0.1, 0.1, 0.1, 0.9, 0.1],
             'fired_s': [5.0],
             'utterances': [{'time_s': 5.0, 'kind': 'answer', 'text': 'the ball'}],

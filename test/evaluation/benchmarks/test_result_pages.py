@@ -109,6 +109,22 @@ def test_results_of_every_benchmark_are_read(all_results):
     assert youcook.about == ('1 samples', 'TRAINED ON IT')
 
 
+def test_what_a_user_feels_stands_beside_official_figures(all_results):
+    results = {result.benchmark: result for result in read_results(all_results)}
+    felt = {
+        name.removeprefix('what a user feels: '): value
+        for name, value in results['omnimmi-pa'].figures.items()
+        if name.startswith('what a user feels')
+    }
+    # It was due from 3 s to 5 s, came at 4 s and 9 s, and stood from 1 s to 10 s.
+    assert felt['false alerts per hour'][0] == pytest.approx(400)
+    assert felt['missed rate'][0] == 0
+    assert felt['delay, median [s]'][0] == 1
+    low, high = felt['missed rate'][1]
+    assert (low, high > 0.5) == (0, True)
+    assert not any('feels' in name for name in results['youcook2'].figures)
+
+
 @pytest.mark.parametrize(
     ('name', 'kind', 'windows'),
     [
@@ -181,6 +197,7 @@ def test_one_page_holds_it_all(all_results, tabletop_result, official, tmp_path)
     names = {path.name for path in written[1:]}
     assert {plot.name + '.png' for plot in plots_of(tabletop)} <= names
     assert any('precision-recall' in name for name in names)
+    assert any('-roc.' in name for name in names)
     assert any('delays' in name for name in names)
     assert all(path.stat().st_size > 1000 for path in written)
 

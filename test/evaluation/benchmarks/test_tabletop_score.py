@@ -149,3 +149,35 @@ def test_baselines_read_nothing_of_what_the_model_did(make_line):
         entry['fired_s'] = []
     silent['questions'][0]['said'] = None
     assert baseline_figures([line]) == baseline_figures([silent])
+
+
+def test_speech_is_judged_as_a_user_feels_it(make_line, narrated):
+    figures = score_tabletop([make_line(), narrated])['speech']
+    # Two alerts and an answer in each, and the narration: all of it was due.
+    assert figures['due_share'] == 1
+    assert figures['first_word_median_s'] == 1
+    assert figures['unanswered_rate'] == 0
+    # The sight alert at 3 s, and the narration, came while the question was spoken.
+    assert figures['interruptions_per_hour'] == pytest.approx(3 * 3600 / 12)
+    assert figures['intervals']['due_share'] == [1, 1]
+
+
+def test_speech_for_nothing_is_not_due(make_line):
+    line = make_line()
+    line['alerts'][2]['fired_s'] = [1.0]
+    line['utterances'] = []
+    figures = score_tabletop([line])['speech']
+    assert figures['due_share'] == pytest.approx(2 / 3, abs=1e-4)
+    # The alert at 5 s is taken for a reply: what is said is judged elsewhere.
+    assert figures['first_word_median_s'] == 1
+    line['alerts'] = []
+    figures = score_tabletop([line])['speech']
+    assert (figures['due_share'], figures['unanswered_rate']) == (None, 1)
+    assert figures['first_word_median_s'] is None
+
+
+def test_events_are_not_due_where_nothing_is_narrated(make_line):
+    said = [narration(3.0, 'The red ball enters.')]
+    for narrate, due in ((True, 1), (False, 0)):
+        line = make_line(narrate=narrate, utterances=said, alerts=[], questions=[])
+        assert score_tabletop([line])['speech']['due_share'] == due
