@@ -1,5 +1,7 @@
 """What each benchmark makes of lines, and how it cuts and asks."""
 
+from inspect import signature
+
 import pytest
 
 from roma_ros.evaluation.benchmarks.choices import (
@@ -9,6 +11,8 @@ from roma_ros.evaluation.benchmarks.choices import (
     typed_choice,
 )
 from roma_ros.evaluation.benchmarks.registry import BENCHMARKS
+from roma_ros.evaluation.metrics.grounding import second_iou
+from roma_ros.evaluation.metrics.highlights import roma_score
 
 
 @pytest.fixture
@@ -276,3 +280,27 @@ def test_questions_with_options_are_one_line():
 )
 def test_the_first_letter_counts(response, right):
     assert first_letter_right(response, 'C') is right
+
+
+@pytest.mark.parametrize(
+    ('name', 'kind', 'threshold', 'window'),
+    [
+        ('omnimmi-pa', 'alert', 0.5, 5),
+        ('streamingbench-po', 'alert', 0.2, 4),
+        ('ovo-rec', 'alert', 0.7, 2),
+        ('ovo-crr', 'alert', 0.7, 2),
+        ('youcook2', 'narration', 0.975, 1),
+        ('ovo-ssr', 'narration', 0.97, 1),
+    ],
+)
+def test_the_session_speaks_by_the_papers_windows_and_thresholds(name, kind, threshold, window):
+    trigger = BENCHMARKS[name].triggers[kind]
+    assert (trigger.threshold, trigger.window_units) == (threshold, window)
+    # The paper's rule is these two numbers alone.
+    assert (trigger.smoothing_units, trigger.hysteresis, trigger.refractory_units) == (1, None, 0)
+
+
+def test_scores_are_smoothed_and_cut_as_in_the_paper():
+    assert signature(roma_score).parameters['smoothing'].default == 5
+    parameters = signature(second_iou).parameters
+    assert (parameters['smoothing'].default, parameters['threshold'].default) == (3, 0.45)
