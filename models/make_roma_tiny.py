@@ -34,7 +34,6 @@ from roma_ros.model.processor import UnitProcessor
 from roma_ros.model.prompts import instruction_text, Protocol, SYSTEM_PROMPT
 from roma_ros.model.thinker import RomaModel
 from roma_ros.policy.instructions import InstructionKind
-from roma_ros.training.tabletop.language import NUMBERS, PLACES, WORDS
 from roma_ros.units.unit import MultimodalUnit, UNIT_NS
 
 SEED = 20_601_010
@@ -173,6 +172,14 @@ _COMMON = (
     'group kind type sort way thing object matter case fact because although however therefore '
     'instead unless whether either neither nor yet rather quite very too also again '
 )
+#: What the tabletop speaks of, with and without a space before it.
+_TABLETOP = (
+    'box ball cone star ring red green blue yellow white black enters leaves rolls falls hits '
+    'covered uncovered bell beep siren knock glass hum rings beeps starts knocks breaks hums '
+    'what where how many color shape did hear see left last tell me say alert when while you in '
+    'view a the is are do there of thing things something someone two three table zero one two '
+    'three left middle right '
+)
 _SENTENCES_PER_TEMPLATE = 120
 
 
@@ -192,7 +199,7 @@ def sentences() -> Iterator[str]:
             yield text
     for _ in range(20):
         yield from (f' {word}' for word in _COMMON.split())
-        for word in (*WORDS, *NUMBERS, *PLACES):
+        for word in _TABLETOP.split():
             yield from (word, f' {word}')
         yield SYSTEM_PROMPT
         for kind in InstructionKind:

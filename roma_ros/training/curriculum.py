@@ -38,8 +38,7 @@ class Phase:
         matrices added to the decoder (LoRA), and the speak head; ``head``: the speak head alone.
     :param adapter_rank: of the added matrices.
     :param accumulate: batches in one optimizer step.
-    :param cards: learn from cards: towers from these alone, the rest from cards and streams in
-        turn. See ``cards``.
+    :param cards: share of decks of cards among the streams, 0..1. See ``cards``.
     :param drill: many more conditions beside each stream. See ``drills``.
     :raises ValueError: when a value is out of its range.
     """
@@ -58,7 +57,7 @@ class Phase:
     train: Part = 'all'
     adapter_rank: int = 64
     accumulate: int = 1
-    cards: bool = False
+    cards: float = 0.0
     drill: bool = False
 
     def __post_init__(self) -> None:
@@ -76,6 +75,10 @@ class Phase:
                 raise ValueError(
                     f'{field} of phase {self.name!r} is {getattr(self, field)}, expected 1 or more'
                 )
+        if not 0.0 <= self.cards <= 1.0:
+            raise ValueError(
+                f'cards of phase {self.name!r} is {self.cards}, expected a share, 0..1'
+            )
         if not 0.0 <= self.final_learning_rate <= self.learning_rate:
             raise ValueError(
                 f'learning rates of phase {self.name!r} are {self.learning_rate} down to '

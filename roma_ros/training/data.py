@@ -62,7 +62,7 @@ class StreamMaker:
     :param duration_s: length of the streams.
     :param learn_narration: see ``supervise_tabletop``.
     :param augment: change how each stream looks and sounds.
-    :param cards: make cards in place of streams, or of every other one for decisions.
+    :param cards: share of decks of cards among the streams, 0..1.
     :param drill: add conditions and questions; see ``drills``.
     """
 
@@ -76,7 +76,7 @@ class StreamMaker:
         duration_s: int,
         learn_narration: bool,
         augment: bool = False,
-        cards: bool = False,
+        cards: float = 0.0,
         drill: bool = False,
     ) -> None:
         self._processor = processor
@@ -93,8 +93,7 @@ class StreamMaker:
         """Make the streams of these seeds, and put them together."""
         samples, towers = [], []
         for seed in seeds:
-            # Towers learn from cards alone, decisions from cards and streams in turn.
-            is_card = self._cards and (self._objective == 'towers' or seed % 2 == 0)
+            is_card = int((seed + 1) * self._cards) > int(seed * self._cards)
             make = make_cards if is_card else make_stream
             stream = make(seed, split=self._split, duration_s=self._duration_s)
             features = [self._processor(stream.unit(i)) for i in range(stream.duration_s)]

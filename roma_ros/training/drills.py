@@ -32,21 +32,21 @@ from .tabletop.language import (
     VERBS,
 )
 
-#: Conditions beside one stream, and typed questions in a deck.
-NUM_WATCHES, NUM_QUESTIONS = 12, 4
+#: Conditions beside one stream, and beside a deck; typed questions in a deck.
+NUM_WATCHES, NUM_CARD_WATCHES, NUM_QUESTIONS = 12, 32, 4
 #: Share of a thing from which on it is wholly in view.
 _WHOLE = 0.95
 #: How long after its begin a short sound or an event still counts, and teaches nothing [s].
 _AFTER_S = 1.0
 _KINDS = {
-    'pair': 0.3,
-    'shape': 0.1,
-    'color': 0.12,
+    'pair': 0.22,
+    'shape': 0.14,
+    'color': 0.18,
     'count': 0.05,
-    'does': 0.13,
+    'does': 0.12,
     'happens': 0.08,
     'sound': 0.09,
-    'joint': 0.13,
+    'joint': 0.12,
 }
 
 _Labels = tuple[Label, ...]
@@ -221,10 +221,12 @@ def drill(
     :return: both together.
     """
     maker = Drill(stream, rng)
+    is_deck = not (stream.events or supervision.turns or supervision.watches)
+    count = NUM_CARD_WATCHES if is_deck else NUM_WATCHES
     asked = {watch.text for watch in supervision.watches}
-    more = tuple(watch for watch in maker.watches() if watch.text not in asked)
-    watches = (*supervision.watches, *more)[:NUM_WATCHES]
-    if stream.events or supervision.turns:
+    more = tuple(watch for watch in maker.watches(count) if watch.text not in asked)
+    watches = (*supervision.watches, *more)[:count]
+    if not is_deck:
         return replace(supervision, watches=watches)
     turns = maker.turns()
     labels = tuple(None if unit in turns else False for unit in range(stream.duration_s))

@@ -194,7 +194,7 @@ class Trainer:
             duration_s=phase.duration_s,
             learn_narration=config.learn_narration,
             augment=config.augment and split == 'train',
-            cards=phase.cards and split == 'train',
+            cards=phase.cards if split == 'train' else 0.0,
             drill=phase.drill and split == 'train',
         )
 

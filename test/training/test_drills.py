@@ -74,7 +74,7 @@ def test_asks_about_the_last_frame_of_cards(make_stream):
     def objects_at(time_s: float):
         return (thing('ball', 'red'), thing('box', 'red', left=0.7)) if time_s % 1 else ()
 
-    stream = make_stream(objects_at=objects_at, events=())
+    stream = make_stream(objects_at=objects_at, events=(), alerts=())
     asked = {}
     for seed in range(30):
         supervision = drill(stream, supervise_tabletop(stream), np.random.default_rng(seed))
