@@ -115,9 +115,7 @@ class DeviceNode(Node):
                 for key, value in (*counters.items(), *self.values.items())
             ],
         )
-        losses = {
-            k: n for k, n in news.items() if n and k not in _NO_LOSSES
-        }
+        losses = {k: n for k, n in news.items() if n and k not in _NO_LOSSES}
         is_silent = self.silence_is_an_error and silence_s > _SILENCE_S
         if self._problem or is_silent:
             status.level = DiagnosticStatus.ERROR

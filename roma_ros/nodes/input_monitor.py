@@ -9,6 +9,8 @@ _NUM_REPORTS = 5
 _AHEAD_NS, _BEHIND_NS = 100_000_000, 2_000_000_000
 #: Images a second that the network looks at.
 _IMAGES_HZ = 2.0
+#: Silence after which there is no rate to tell of [s].
+_NO_RATE_S = 2.5
 #: Share of the nominal sample rate by which the measured one may be off.
 _RATE_TOLERANCE = 0.1
 
@@ -68,6 +70,8 @@ class InputMonitor:
                 f'stamps are {lag_ns / 1e9:.1f} s old at arrival; check the clocks of both '
                 'machines, use_sim_time, and what stands between'
             )
+        if self.silence_s > _NO_RATE_S:  # silence is told as such
+            self._marks.clear()
         self._marks.append((time.monotonic(), self._amount))
         (begin_s, begin), (end_s, end) = self._marks[0], self._marks[-1]
         if len(self._marks) == _NUM_REPORTS and end > begin and end_s > begin_s:

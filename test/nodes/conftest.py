@@ -259,3 +259,22 @@ def heavy_model(tmp_path):
     assert config.count(was) == 1
     (folder / 'config.json').write_text(config.replace(was, now), encoding='utf-8')
     return folder
+
+
+#: Lets no answer end by itself, whatever model the package brings.
+TALKATIVE = """
+from dataclasses import replace
+from roma_ros.runtime.dialogue import Dialogue
+speak = Dialogue.speak
+Dialogue.speak = lambda *args: replace(speak(*args), finished=False)
+"""
+
+
+@pytest.fixture
+def talkative(monkeypatch):
+    """Let no answer end by itself, here; return what does so in another process."""
+    from roma_ros.runtime.dialogue import Dialogue
+
+    monkeypatch.setattr(Dialogue, 'speak', Dialogue.speak)
+    exec(TALKATIVE, {})
+    return TALKATIVE

@@ -76,3 +76,13 @@ def test_tells_how_long_it_is_silent(clock):
     assert monitor.silence_s == 4
     monitor.note(S, S)
     assert monitor.silence_s == 0
+
+
+def test_tells_of_no_rate_where_nothing_comes(clock):
+    monitor = InputMonitor()
+    for _ in range(6):
+        clock.now_s += 1
+        monitor.note(0, 0)
+        monitor.report()
+    clock.now_s += 3
+    assert monitor.report() == []

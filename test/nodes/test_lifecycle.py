@@ -81,7 +81,9 @@ def test_a_missing_model_fails_the_transition_with_the_reason(run_roma, observer
     observer.wait_for_diagnostic('model', b'\x02', 'cannot configure')
 
 
-def test_a_deactivated_node_answers_whom_it_owes_an_answer(run_roma, observer, sensors, ask):
+def test_a_deactivated_node_answers_whom_it_owes_an_answer(
+    run_roma, observer, sensors, ask, talkative
+):
     run_roma(max_segments=100)
     observer.wait_for_units(1)
     question = ask('what do you see?')
@@ -143,8 +145,8 @@ def test_a_signal_while_loading_ends_the_node(start_roma, observer, number):
     assert 'Traceback' not in process.output
 
 
-def test_a_node_that_is_told_to_end_answers_first(start_roma, observer, sensors, ask):
-    process = start_roma(max_segments=100)
+def test_a_node_that_is_told_to_end_answers_first(start_roma, observer, sensors, ask, talkative):
+    process = start_roma(prelude=talkative, max_segments=100)
     observer.wait_for_units(1)
     question = ask('what do you see?')
     assert process.stop(signal.SIGTERM) == 0

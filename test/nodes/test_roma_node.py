@@ -134,7 +134,7 @@ def test_a_question_is_answered_segment_by_segment(run_roma, observer, sensors, 
     assert result.message == 'the question is empty'
 
 
-def test_cancel_means_be_quiet(run_roma, observer, sensors, ask, wait_until):
+def test_cancel_means_be_quiet(run_roma, observer, sensors, ask, wait_until, talkative):
     run_roma(max_segments=100)
     observer.wait_for_units(1)
     question = ask('what do you see?')
