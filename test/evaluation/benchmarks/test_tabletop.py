@@ -20,7 +20,8 @@ from roma_ros.policy.triggers import PRESETS, TriggerConfig
 def played(runtime, make_stream):
     """The line of a stream played by the package's own model, and when frames were rendered."""
     rendered = []
-    alert = TriggerConfig(threshold=0.4, hysteresis=None)
+    # Low enough for any weights to reach it at some second.
+    alert = TriggerConfig(threshold=0.001, hysteresis=None)
     triggers = preset_triggers() | {'alert': alert, 'answer': alert}
     worker = TabletopWorker(
         runtime=runtime,
