@@ -12,6 +12,11 @@ from rclpy.executors import (
 )
 
 
+def _never() -> bool:
+    """Return False; one object, since rclpy begins its round anew where the arguments change."""
+    return False
+
+
 class SlowCallbackGroup(ReentrantCallbackGroup):
     """Callbacks that may take long, as the transitions of a lifecycle."""
 
@@ -38,7 +43,7 @@ class PatientExecutor(SingleThreadedExecutor):
         if self._errors:
             raise self._errors.pop()
         try:
-            handler, entity, _ = self.wait_for_ready_callbacks(timeout_sec, None, lambda: False)
+            handler, entity, _ = self.wait_for_ready_callbacks(timeout_sec, None, _never)
         except (ConditionReachedException, ShutdownException, TimeoutException):
             return
         if isinstance(getattr(entity, 'callback_group', None), SlowCallbackGroup):
