@@ -41,7 +41,7 @@ def render_report(
     return template.substitute(
         style=style(),
         subtitle=escape(
-            f'{_model_words(summary["model"])} · {summary["engine"]} · '
+            f'{Path(summary["model"] or "no model").name} · {summary["engine"]} · '
             f'{summary["device"]} · {summary["machine"]} · {summary["date"]}'
         ),
         tiles=''.join(_tiles(summary)),
@@ -52,13 +52,6 @@ def render_report(
         figures=_figure_table(summary),
         data=_readings(record, line),
     )
-
-
-def _model_words(path: str | None) -> str:
-    name = Path(path or 'no model').name
-    if name == 'roma-tiny':
-        return f'{name} (an untrained stand-in: its scores and words are noise)'
-    return name
 
 
 def _tiles(summary: Mapping[str, Any]) -> Iterable[str]:
