@@ -36,19 +36,22 @@ def test_the_page_shows_the_node_and_takes_commands(page, browser):
     browser.wait_for(
         "document.querySelector('.series polyline.threshold + polyline').points.numberOfItems >= 2"
     )
-    browser.wait_for("document.getElementById('transcript').innerText.includes('alert a bell rings')")
     browser.wait_for("document.getElementById('diagnoses').innerText.includes('roma: camera')")
 
     # A new instruction; what looks like markup stays text.
     browser.evaluate(
         f"document.getElementById('text').value = {json.dumps(HOSTILE)};"
-        "document.getElementById('threshold').value = '0.75';"
+        "document.getElementById('threshold').value = '0.002';"
         "document.querySelector('#add button').click()"
     )
     browser.wait_for("document.getElementById('added').textContent === 'added instruction-3'")
     browser.wait_for("document.querySelectorAll('.series').length === 3")
     listed = browser.wait_for("document.getElementById('instructions').children[2]?.textContent")
-    assert listed == f'remove instruction-3 alert: {HOSTILE} threshold 0.750'
+    assert listed == f'remove instruction-3 alert: {HOSTILE} threshold 0.002'
+    # It speaks at once, and what it says is text, too.
+    browser.wait_for(
+        "document.getElementById('transcript').innerText.includes('alert <img src=x')"
+    )
     assert browser.evaluate('document.images.length') == 1
     assert browser.evaluate('document.title') == 'roma'
 
