@@ -1,4 +1,5 @@
 from dataclasses import replace
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,14 @@ NEVER = TriggerConfig(threshold=1 - 1e-12)
 
 @pytest.fixture(scope='session')
 def roma():
-    return load_roma(ROMA_TINY)
+    """Return roma-tiny with drawn weights: it babbles, at probabilities around one half."""
+    loaded = load_roma(ROMA_TINY)
+    spec = spec_from_file_location('make_roma_tiny', ROMA_TINY.parent / 'make_roma_tiny.py')
+    maker = module_from_spec(spec)
+    spec.loader.exec_module(maker)
+    maker.fill_weights(loaded.model, seed=maker.SEED)
+    maker.spread_speak_head(loaded.model, Protocol(loaded.tokenizer))
+    return loaded
 
 
 @pytest.fixture(scope='session')
