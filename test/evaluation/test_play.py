@@ -101,9 +101,9 @@ def test_an_alert_stands_from_its_time_on(make_session):
     assert played.compute_s > 0
 
 
-def test_segments_of_one_utterance_are_joined(make_session, monkeypatch):
+def test_segments_of_one_utterance_are_joined(make_session, runtime, monkeypatch):
+    monkeypatch.setattr(runtime.protocol, 'stop_ids', frozenset())  # it goes on and on
     session = make_session(main=TriggerConfig(threshold=1e-12))  # fires once, then stays high
-    monkeypatch.setattr(session._protocol, 'stop_ids', frozenset())  # and goes on and on
     played = play(session, make_units(5))
     assert len(played.utterances) == 1
     assert played.utterances[0].time_s == 1.0
@@ -111,7 +111,6 @@ def test_segments_of_one_utterance_are_joined(make_session, monkeypatch):
     assert played.fired[MAIN] == [1.0]
     pieces = []
     session = make_session(main=TriggerConfig(threshold=1e-12))
-    monkeypatch.setattr(session._protocol, 'stop_ids', frozenset())
     for unit in make_units(5):
         pieces += [s.text for s in session.step(replace(unit)).segments]
     assert played.utterances[0].text == ''.join(pieces)
