@@ -199,8 +199,9 @@ class RomaNode(ManagedNode):
         self._report()  # the last figures of this stream
         with self._reporting:
             pipeline, self._pipeline = self._pipeline, None
-        if pipeline is None:
-            return
+            if pipeline is None:
+                return
+            self._phase = Status.STATE_INACTIVE  # no status of an active node without figures
         self._instructions = pipeline.instructions
         self._last_pipeline = pipeline
         pipeline.close()
