@@ -44,7 +44,8 @@ def robot_environment(domain_id):
     return environment
 
 
-@pytest.fixture(scope='session')
+# Not for the session: it talks on the domain that all tests of one process share.
+@pytest.fixture(scope='module')
 def robot(robot_environment, tmp_path_factory):
     """Run the real node on a film in a loop; return its processes by name."""
     from robot import start_robot

@@ -128,7 +128,10 @@ class Question:
     def __init__(self, node, wait_until, question: str) -> None:
         self.feedback = []
         self._wait_until = wait_until
-        self._client = ActionClient(node, Ask, 'roma/ask')
+        # By the executor: rclpy's client shows itself to a spinning one before it is whole.
+        made = node.executor.create_task(lambda: ActionClient(node, Ask, 'roma/ask'))
+        wait_until(made.done, 'the client')
+        self._client = made.result()
         assert self._client.wait_for_server(100)
         sent = self._client.send_goal_async(
             Ask.Goal(question=question), lambda m: self.feedback.append(m.feedback)

@@ -46,10 +46,18 @@ def roma():
 
 
 @pytest.fixture(scope='session')
-def graphs(tmp_path_factory) -> Path:
-    """roma-tiny as graphs, in float32, of any capacity."""
+def drawn(roma, tmp_path_factory) -> Path:
+    """Return the folder of roma-tiny with drawn weights."""
+    folder = tmp_path_factory.mktemp('drawn') / 'roma-tiny'
+    save_roma(roma.model, folder, tokenizer=roma.tokenizer)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def graphs(drawn, tmp_path_factory) -> Path:
+    """roma-tiny with drawn weights as graphs, in float32, of any capacity."""
     folder = tmp_path_factory.mktemp('graphs') / 'roma-tiny'
-    export_model(ROMA_TINY, folder)
+    export_model(drawn, folder)
     return folder
 
 

@@ -159,6 +159,7 @@ def test_all_graphs_of_roma_tiny_build_with_native_layers(
     tmp_path, monkeypatch, capsys, roma, dtype
 ):
     monkeypatch.setenv('ROMA_HOME', str(tmp_path))
+    monkeypatch.setattr('roma_ros.cli.progress._LINE_PERIOD_S', 0.0)
     assert main([str(ROMA_TINY), '--dtype', dtype, '--capacity', '2048']) == 0
     printed = capsys.readouterr()
     assert 'step: ' in printed.err

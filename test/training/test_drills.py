@@ -49,7 +49,7 @@ EXPECTED = {
 
 def test_conditions_are_labelled_by_what_is_so(stream):
     found = {}
-    for seed in range(80):
+    for seed in range(400):
         for watch in Drill(stream, np.random.default_rng(seed)).watches():
             found[watch.text] = watch
 
