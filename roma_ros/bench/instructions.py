@@ -7,15 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..policy.instructions import Instruction, InstructionKind, parse_instruction
-from ..policy.triggers import TriggerConfig
+from ..policy.instructions import Instruction, parse_instruction
 from ..runtime.factory import Runtime
-from ..runtime.session import SessionConfig, StreamSession
-from ..runtime.transcript import WindowConfig
+from ..runtime.session import StreamSession
 from .machine import describe
+from .silence import silent_config
 from .synthetic import SyntheticStream
-
-_SILENT = TriggerConfig(threshold=1 - 1e-9)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,12 +134,7 @@ def _make_session(runtime: Runtime, number: int, shared: bool, *, window_s: int)
         runtime.processor,
         runtime.protocol,
         instructions=[_alert(i) for i in range(number)],
-        config=SessionConfig(
-            window=WindowConfig(window_s=window_s),
-            triggers=dict.fromkeys(InstructionKind, _SILENT),
-            max_instructions=max(number, 1),
-            share_stream=shared,
-        ),
+        config=silent_config(window_s, max_instructions=max(number, 1), share_stream=shared),
     )
 
 

@@ -11,17 +11,14 @@ import numpy as np
 from ..model.config import RomaConfig
 from ..model.processor import UnitProcessor
 from ..model.thinker import build_roma
-from ..policy.instructions import InstructionKind, parse_instruction
-from ..policy.triggers import TriggerConfig
+from ..policy.instructions import parse_instruction
 from ..runtime.engine import Engine
 from ..runtime.factory import Runtime
-from ..runtime.session import SessionConfig, StreamSession
+from ..runtime.session import StreamSession
 from ..runtime.torch_engine import TorchEngine
-from ..runtime.transcript import WindowConfig
 from .machine import describe
+from .silence import silent_config
 from .synthetic import SyntheticStream
-
-_SILENT = TriggerConfig(threshold=1 - 1e-9)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,11 +105,7 @@ def _axes(
             processor,
             runtime.protocol,
             instructions=[parse_instruction(f'alert: bell {i}', id=f'{i}') for i in range(alerts)],
-            config=SessionConfig(
-                window=WindowConfig(window_s=window_s),
-                triggers=dict.fromkeys(InstructionKind, _SILENT),
-                max_instructions=max(1, alerts),
-            ),
+            config=silent_config(window_s, max_instructions=max(1, alerts)),
         )
 
     yield 'age [s]', ((age, session(), age) for age in (default_s * n for n in (1, 2, 4, 8)))

@@ -11,18 +11,16 @@ import torch
 
 from ..model.checkpoint import load_roma, LoadedRoma
 from ..model.prompts import MAX_SEGMENT_TOKENS, Protocol
-from ..policy.instructions import InstructionKind
-from ..policy.triggers import TriggerConfig
 from ..runtime.factory import load_runtime, Runtime
 from ..runtime.results import StepResult
-from ..runtime.session import SessionConfig, StreamSession
+from ..runtime.session import StreamSession
 from ..units.unit import MultimodalUnit, UnitFlag
 from .machine import describe
 from .reference import ReferenceLoop
 from .roofline import decoder_work, measure_peak, Peak, towers_work, Work
+from .silence import silent_config
 from .synthetic import SyntheticStream
 
-_SILENT = TriggerConfig(threshold=1 - 1e-12)
 _MINUTE_10 = 600  # units
 
 
@@ -60,13 +58,11 @@ class _Ours:
         self.runtime = runtime
         protocol = Protocol(runtime.protocol.tokenizer)
         protocol.stop_ids = frozenset()  # a reply has 25 tokens, whatever the network would say
-        session_config = SessionConfig(triggers=dict.fromkeys(InstructionKind, _SILENT))
-        window = session_config.window
-        session_config = SessionConfig(
-            window=type(window)(window_s=config.window_s), triggers=session_config.triggers
-        )
         self.session = StreamSession(
-            runtime.engine, runtime.processor, protocol, config=session_config
+            runtime.engine,
+            runtime.processor,
+            protocol,
+            config=silent_config(config.window_s),
         )
         self.parts: list[StepResult] = []
 

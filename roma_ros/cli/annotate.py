@@ -92,8 +92,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, progress: ProgressLine) -> None:
     from ..evaluation.annotate import AnnotationJob, Recording, write_annotations
-    from ..evaluation.identity import model_identity
     from ..evaluation.runner import run_samples
+    from ..model.identity import model_identity
     from ..model.store import find_checkpoint
     from ..policy.instructions import parse_instruction
     from ..runtime.factory import default_model

@@ -5,14 +5,11 @@ import threading
 import time
 from types import TracebackType
 
-import rclpy
-from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 
 from ..msg import SpeakScore, Status, Utterance
+from .side import SideNode
 
 _NO_INPUT = SpeakScore.UNIT_NO_VIDEO | SpeakScore.UNIT_NO_AUDIO
 
@@ -66,28 +63,25 @@ class StreamObserver:
 
     def __init__(self, node_name: str = 'roma') -> None:
         self._name = node_name
-        self._context = Context()
+        self._side = SideNode('observer')
         self._view = StreamView()
         self._lock = threading.Lock()
         self._newest_unit = -1
         self._utterance_id = 0
-        self._thread = threading.Thread(target=self._spin, name='observer', daemon=True)
 
     def __enter__(self) -> 'StreamObserver':
-        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = rclpy.create_node('observer', context=self._context)
+        node = self._side.__enter__()
         latched = QoSProfile(
             depth=1,
             reliability=ReliabilityPolicy.RELIABLE,
             durability=DurabilityPolicy.TRANSIENT_LOCAL,
         )
         scores = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
-        subscribe = self._node.create_subscription
+        subscribe = node.create_subscription
         subscribe(Status, f'{self._name}/status', self._on_status, latched)
         subscribe(SpeakScore, f'{self._name}/speak_score', self._on_score, scores)
         subscribe(Utterance, f'{self._name}/utterance', self._on_utterance, 10)
-        self._question = self._node.create_publisher(String, 'question', 10)
-        self._thread.start()
+        self._question = node.create_publisher(String, 'question', 10)
         return self
 
     def __exit__(
@@ -96,9 +90,7 @@ class StreamObserver:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        rclpy.shutdown(context=self._context)
-        self._thread.join()
-        self._node.destroy_node()
+        self._side.__exit__(kind, error, traceback)
 
     @property
     def view(self) -> StreamView:
@@ -109,16 +101,6 @@ class StreamObserver:
     def ask(self, question: str) -> None:
         """Type a question."""
         self._question.publish(String(data=question))
-
-    def _spin(self) -> None:
-        executor = SingleThreadedExecutor(context=self._context)
-        executor.add_node(self._node)
-        try:
-            executor.spin()
-        except ExternalShutdownException:
-            pass
-        finally:
-            executor.shutdown()
 
     def _on_status(self, message: Status) -> None:
         with self._lock:

@@ -10,9 +10,9 @@ import onnx
 import torch
 
 from .. import __version__
-from ..evaluation.identity import model_identity
 from ..model.checkpoint import load_roma, LoadedRoma
 from ..model.config import RomaConfig, write_config
+from ..model.identity import model_identity
 from ..model.store import find_checkpoint
 from .engine_check import compare_engines
 from .exported import GRAPH_NAMES, Manifest, MANIFEST_NAME

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from .. import __version__
-from ..evaluation.identity import model_identity
+from ..model.identity import model_identity
 from ..model.store import roma_home
 from .exported import is_exported, MANIFEST_NAME
 from .made_once import make_once, remove_stale

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..identity import model_identity, trained_on
+from ...model.identity import model_identity, trained_on
 from ..runner import Executor, run_here, run_samples
 from .benchmark import Benchmark
 from .worker import BenchmarkJob

@@ -29,6 +29,20 @@ WAIT_S = 5.0
 _JUDGED = 'judged by GPT-4o there, by letter and words of the option here'
 
 
+def _judged(*values: tuple[str, float]) -> tuple[Published, ...]:
+    """Return what systems were given by GPT-4o, as figures that do not compare."""
+    return tuple(
+        Published(
+            system=system,
+            figure='letter or words: accuracy',
+            value=value,
+            comparable=False,
+            note=_JUDGED,
+        )
+        for system, value in values
+    )
+
+
 class _SpokenQuestions:
     """
     What both share: the whole video, then the question and its options, spoken.
@@ -87,20 +101,11 @@ class VideoMme(_SpokenQuestions):
     owner = 'https://huggingface.co/datasets/lmms-lab/Video-MME'
     layout = '  videomme/test-00000-of-00001.parquet (or test.json)\n  data/<videoID>.mp4'
     datasets: tuple[str, ...] = ('video-mme',)
-    published: tuple[Published, ...] = tuple(
-        Published(
-            system=system,
-            figure='letter or words: accuracy',
-            value=value,
-            comparable=False,
-            note=_JUDGED,
-        )
-        for system, value in (
-            ('ROMA', 33.30),
-            ('Qwen2.5-Omni', 20.50),
-            ('VITA-1.5', 28.56),
-            ('MiniCPM-o 2.6', 19.37),
-        )
+    published: tuple[Published, ...] = _judged(
+        ('ROMA', 33.30),
+        ('Qwen2.5-Omni', 20.50),
+        ('VITA-1.5', 28.56),
+        ('MiniCPM-o 2.6', 19.37),
     )
 
     def samples(self, folder: Path) -> list[StreamSample]:
@@ -134,20 +139,11 @@ class EgoSchema(_SpokenQuestions):
     owner = 'https://github.com/egoschema/EgoSchema'
     layout = '  questions.json\n  subset_answers.json\n  videos/<q_uid>.mp4'
     datasets: tuple[str, ...] = ('egoschema',)
-    published: tuple[Published, ...] = tuple(
-        Published(
-            system=system,
-            figure='letter or words: accuracy',
-            value=value,
-            comparable=False,
-            note=_JUDGED,
-        )
-        for system, value in (
-            ('ROMA', 55.40),
-            ('Qwen2.5-Omni', 58.40),
-            ('VITA-1.5', 45.40),
-            ('MiniCPM-o 2.6', 55.20),
-        )
+    published: tuple[Published, ...] = _judged(
+        ('ROMA', 55.40),
+        ('Qwen2.5-Omni', 58.40),
+        ('VITA-1.5', 45.40),
+        ('MiniCPM-o 2.6', 55.20),
     )
 
     def samples(self, folder: Path) -> list[StreamSample]:

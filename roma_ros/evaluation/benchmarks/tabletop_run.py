@@ -6,8 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ...model.identity import model_identity, trained_on
 from ...training.tabletop.labels import Split
-from ..identity import model_identity, trained_on
 from ..runner import Executor, Line, run_here, run_samples
 from .tabletop import preset_triggers, TabletopJob, TabletopSample, Triggers
 from .tabletop_baselines import baseline_figures

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from roma_ros.evaluation.identity import model_identity, trained_on
+from roma_ros.model.identity import model_identity, trained_on
 from roma_ros.runtime.factory import default_model
 
 
