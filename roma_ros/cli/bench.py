@@ -10,6 +10,7 @@ Measure what a stream costs on this machine.
     roma bench eviction
     roma bench scaling
     roma bench node
+    roma bench soak --minutes 60 --voice --json soak.json
     roma bench compare before.json after.json
 """
 
@@ -27,6 +28,7 @@ from .bench_tables import (
     instructions_table,
     node_table,
     scaling_table,
+    soak_table,
     step_table,
     stream_table,
 )
@@ -132,6 +134,26 @@ def _parser() -> argparse.ArgumentParser:
     node.add_argument('--seconds', type=_positive, default=20.0, metavar='S', help='else 20')
     node.add_argument('--width', type=int, default=640, help='of the images; else 640')
     node.add_argument('--height', type=int, default=480, help='of the images; else 480')
+    soak = verbs.add_parser(
+        'soak', help='the nodes as on a robot: what is lost, how late, CPU and memory of each'
+    )
+    soak.set_defaults(run=_run_soak, table=soak_table)
+    soak.add_argument('--json', type=Path, metavar='PATH', help='write all figures there')
+    soak.add_argument('--minutes', type=_positive, default=60.0, metavar='M', help='else 60')
+    soak.add_argument('--width', type=int, default=640, help='of the images; else 640')
+    soak.add_argument('--height', type=int, default=480, help='of the images; else 480')
+    soak.add_argument('--rate', type=_positive, default=1.0, help='speed of the playback; else 1')
+    soak.add_argument(
+        '--voice', action='store_true', help='with a microphone, 48 kHz stereo, and a speaker'
+    )
+    soak.add_argument('--record', action='store_true', help='with the recorder')
+    soak.add_argument(
+        '--folder',
+        type=Path,
+        default=Path('soak_output'),
+        metavar='FOLDER',
+        help='takes the recording and the logs; else soak_output',
+    )
     compare = verbs.add_parser('compare', help='two runs of one benchmark, figure by figure')
     compare.set_defaults(run=_run_compare, table=compare_table, json=None)
     compare.add_argument('first', type=Path, help='JSON of a run')
@@ -166,6 +188,25 @@ def _run_node(options: argparse.Namespace, line: ProgressLine) -> dict[str, Any]
         height=options.height,
         on_progress=line.show,
     )
+
+
+def _run_soak(options: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:
+    import os
+
+    from ..bench.soak import run_soak, SoakConfig
+    from .isolation import isolated_environment
+
+    config = SoakConfig(
+        minutes=options.minutes,
+        width=options.width,
+        height=options.height,
+        rate=options.rate,
+        voice=options.voice,
+        record=options.record,
+    )
+    # Not later: the domain of a process is chosen when rclpy is imported.
+    os.environ.update(isolated_environment())
+    return run_soak(os.environ, options.folder, config, on_progress=line.show)
 
 
 def _run_compare(options: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:

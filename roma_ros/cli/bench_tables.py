@@ -77,6 +77,30 @@ def node_table(figures: dict[str, Any]) -> Iterator[str]:
     )
 
 
+def soak_table(figures: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of a long run of the nodes."""
+    yield 'node            CPU   resident MiB       max    own MiB first      last   MiB an hour'
+    for name, f in figures['nodes'].items():
+        yield (
+            f'{name:<12}{f["cpu_share"]:7.1%} {f["resident_mib"]:14.1f} '
+            f'{f["resident_mib_max"]:9.1f} {f["own_mib_first"]:16.1f} {f["own_mib_last"]:9.1f} '
+            f'{f["own_mib_per_hour"]:+13.2f}'
+        )
+    yield 'from the last sample of its unit to       count      p50      p95      max [ms]'
+    for name, f in figures['latency'].items():
+        yield (
+            f'{name:<38}{f["count"]:9,} {f["ms_p50"]:8.0f} {f["ms_p95"]:8.0f} {f["ms_max"]:8.0f}'
+        )
+    lost = figures['lost']
+    samples = 'see gaps' if lost['samples_lost'] is None else f'{lost["samples_lost"]} lost'
+    yield (
+        f'{lost["images_published"]:,} images, {lost["images_lost"]} lost; '
+        f'{lost["samples_received"]:,} samples, {samples}; {lost["audio_gaps"]} gaps; '
+        f'{lost["units"]:,} units, {lost["units_dropped"]} dropped, '
+        f'{lost["units_missing"]} missing'
+    )
+
+
 def scaling_table(figures: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of what a unit costs along each axis."""
     yield 'axis                                  value    tokens    unit ms   to the first'

@@ -66,6 +66,10 @@ class Processes:
             raise ProcessError(f'{name} cannot be started: {error}') from error
         self._running[name] = (process, log)
 
+    def pid(self, name: str) -> int:
+        """Return the process id of one that was started."""
+        return self._running[name][0].pid
+
     def poll(self, name: str) -> int | None:
         """Return the exit code of a process that has ended; None while it runs."""
         return self._running[name][0].poll()

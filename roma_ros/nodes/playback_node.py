@@ -37,6 +37,8 @@ _CLOCK_PERIOD_S = 0.01
 _SETTLE_S = 0.5
 #: How long the last messages may take to arrive [s].
 _ARRIVE_S = 5.0
+#: And those of one that is told to end, whose subscribers may hang.
+_STOPPED_ARRIVE_S = 0.5
 _BAG_SUFFIXES = ('.mcap', '.db3')
 
 
@@ -243,9 +245,9 @@ class PlaybackNode(Node):
             self._counts['samples'] += len(item.samples)
 
     def _finish(self, played_s: float) -> None:
-        if not self._stopping.is_set():
-            for publisher in self._outputs:
-                publisher.wait_for_all_acked(Duration(seconds=_ARRIVE_S))
+        arrive_s = _STOPPED_ARRIVE_S if self._stopping.is_set() else _ARRIVE_S
+        for publisher in self._outputs:
+            publisher.wait_for_all_acked(Duration(seconds=arrive_s))
         counts = self._counts
         self.get_logger().info(
             f'played {played_s:.1f} s of {self._settings.source}: {counts["images"]} images, '
