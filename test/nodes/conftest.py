@@ -19,12 +19,17 @@ sys.path.insert(0, str(Path(__file__).parent))  # for streams.py
 PATIENCE_S = 100.0
 
 
-@pytest.fixture(scope='session', autouse=True)
+@pytest.fixture(scope='module', autouse=True)
 def ros_environment(domain_id):
     """Keep this process and its children on the domain, and on this machine."""
-    os.environ['ROS_DOMAIN_ID'] = str(domain_id)
-    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-    set_dds_defaults()
+    with pytest.MonkeyPatch.context() as patch:
+        environment = dict(os.environ)
+        environment['ROS_DOMAIN_ID'] = str(domain_id)
+        environment['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+        set_dds_defaults(environment)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        yield
 
 
 class NodeProcess:

@@ -78,7 +78,28 @@ class Observer:
         """Send a request and return the future of its answer."""
         client = self.node.create_client(service, f'roma/{name}')
         assert client.wait_for_service(100), name
+        self._wait_to_be_known()
         return client.call_async(service.Request(**fields))
+
+    def _wait_to_be_known(self) -> None:
+        """
+        Wait until the node knows the clients that this one has made up to now.
+
+        A service is there as soon as it is discovered; what is sent before the service has
+        discovered its client is lost (rmw_fastrtps, once in ten times on a busy machine).
+        Discovery keeps the order: once a younger client is answered, the older ones are known.
+        """
+        client = self.node.create_client(GetState, 'roma/get_state')
+        assert client.wait_for_service(100)
+        sent = []
+
+        def is_answered() -> bool:
+            if not sent or time.monotonic() > sent[-1][0] + 0.5:
+                sent.append((time.monotonic(), client.call_async(GetState.Request())))
+            return any(future.done() for _, future in sent)
+
+        self._wait_until(is_answered, 'an answer of get_state')
+        self.node.destroy_client(client)
 
     def call(self, service, name: str, **fields):
         future = self.send(service, name, **fields)
