@@ -93,6 +93,18 @@ class SvgCanvas:
             f'viewBox="0 0 {self.width} {self.height}">{"".join(self._parts)}</svg>'
         )
 
+    def save(self, path: Path) -> None:
+        """Write an SVG file that needs no page: colours, font and background are its own."""
+        text = self.render()
+        for of_page, fixed in COLORS.values():
+            text = text.replace(of_page, fixed)
+        own = f'xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-size="{_TEXT_PX}"'
+        head, body = text.split('>', 1)
+        background = '<rect width="100%" height="100%" fill="#ffffff"/>'
+        path.write_text(
+            f'{head.replace("class=", f"{own} class=")}>{background}{body}\n', encoding='utf-8'
+        )
+
 
 class PngCanvas:
     """

@@ -15,6 +15,7 @@ import yaml  # type: ignore[import-untyped]
 
 Objective = Literal['towers', 'answers', 'speak']
 Part = Literal['all', 'decoder', 'adapters', 'head']
+Decider = Literal['head', 'token']
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,9 @@ class Phase:
     :param warmup_steps: steps until the highest.
     :param language_weight: of the language loss; λ of stage 2 (the paper does not tell it).
     :param positive_weight: w_pos of stage 2 (paper §5.1).
+    :param decided_by: ``head``: the speak head says when to speak; ``token``: the language model
+        does, by the probability that it does not say a token of silence (for comparison: nothing
+        at run time reads it).
     :param tower_weight: of the towers' exact labels beside the stage's own loss; 0: none.
     :param train: ``all``; ``decoder``: all but the towers, as published; ``adapters``: small
         matrices added to the decoder (LoRA), and the speak head; ``head``: the speak head alone.
@@ -53,6 +57,7 @@ class Phase:
     warmup_steps: int = 0
     language_weight: float = 1.0
     positive_weight: float = 3.0
+    decided_by: Decider = 'head'
     tower_weight: float = 0.0
     train: Part = 'all'
     adapter_rank: int = 64
@@ -64,6 +69,7 @@ class Phase:
         for field, allowed in (
             ('objective', ('towers', 'answers', 'speak')),
             ('train', ('all', 'decoder', 'adapters', 'head')),
+            ('decided_by', ('head', 'token')),
         ):
             if getattr(self, field) not in allowed:
                 raise ValueError(
@@ -162,13 +168,13 @@ def read_train_config(path: str | Path) -> TrainConfig:
     if not isinstance(values, dict):
         raise ValueError(f'expected keys and values, found {type(values).__name__}: {path}')
     try:
-        phases = tuple(_make(Phase, p, 'a phase') for p in values.pop('phases', None) or ())
-        return _make(TrainConfig, {**values, 'phases': phases}, 'the run')
+        phases = tuple(make_from(Phase, p, 'a phase') for p in values.pop('phases', None) or ())
+        return make_from(TrainConfig, {**values, 'phases': phases}, 'the run')
     except ValueError as error:
         raise ValueError(f'{error}: {path}') from error
 
 
-def _make(cls: Any, values: Mapping[str, Any], what: str) -> Any:
+def make_from(cls: Any, values: Mapping[str, Any], what: str) -> Any:
     known = {f.name for f in fields(cls)}
     unknown = sorted(set(values) - known)
     if unknown:

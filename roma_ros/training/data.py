@@ -38,10 +38,14 @@ class TrainingBatch:
 
     :param batch: the streams as tokens and targets.
     :param towers: exact labels of the tokens; None: nobody knows them.
+    :param video: ``[tokens, C]``, what the vision tower made of it; None: not known yet.
+    :param audio: ``[tokens, C]``, of the audio tower.
     """
 
     batch: Batch
     towers: TowerTargets | None
+    video: torch.Tensor | None = None
+    audio: torch.Tensor | None = None
 
 
 class MakeBatch(Protocol):

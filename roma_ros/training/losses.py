@@ -22,6 +22,44 @@ def speak_loss(
     )
 
 
+def silence_loss(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    silence: int,
+    turn: int,
+    positive_weight: float = 3.0,
+) -> torch.Tensor:
+    """
+    Cross entropy of the language model's next token where it decides itself when to speak.
+
+    :param logits: ``[M, V]``, of the lm head.
+    :param labels: ``[M]``, 1: speak.
+    :param silence: the token that means: not now.
+    :param turn: the token that ends the operator's turn, so that an answer begins.
+    :param positive_weight: as of :func:`speak_loss`.
+    :return: the mean; 0 without a label.
+    """
+    if not len(labels):
+        return logits.sum()
+    targets = torch.where(labels > 0, turn, silence)
+    losses = cross_entropy(logits.float(), targets, reduction='none')
+    return (losses * torch.where(labels > 0, positive_weight, 1.0)).mean()
+
+
+def speaking_logits(logits: torch.Tensor, *, silence: int) -> torch.Tensor:
+    """
+    Return the log odds that a language model does not keep silent.
+
+    :param logits: ``[M, V]``, of the lm head.
+    :param silence: the token that means: not now.
+    :return: float32 ``[M]``; its sigmoid is 1 - P(silence).
+    """
+    others = logits.float().clone()
+    others[:, silence] = -torch.inf
+    return others.logsumexp(dim=-1) - logits[:, silence].float()
+
+
 def language_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """
     Cross entropy of the words.

@@ -9,7 +9,7 @@ from ..model.thinker import RomaModel
 from .curriculum import Phase
 from .data import TrainingBatch
 from .forward import BatchOutput, decode_batch, encode_audio, encode_video
-from .losses import language_loss, speak_loss
+from .losses import language_loss, silence_loss, speak_loss, speaking_logits
 from .towers import tower_loss, TowerLogits, TowerProbes
 
 
@@ -44,8 +44,10 @@ class Objective(nn.Module):
         device = self.model.device
         train_towers = phase.train == 'all'
         with torch.set_grad_enabled(train_towers and torch.is_grad_enabled()):
-            video = encode_video(self.model, item.batch)
-            audio = encode_audio(self.model, item.batch)
+            video, audio = item.video, item.audio
+            if video is None or audio is None:
+                video = encode_video(self.model, item.batch)
+                audio = encode_audio(self.model, item.batch)
         losses: dict[str, torch.Tensor] = {}
         logits, output = None, None
         total = torch.zeros((), device=device)
@@ -72,13 +74,30 @@ class Objective(nn.Module):
             total = total + phase.language_weight * losses['words_said']
         if phase.objective == 'speak':
             assert output is not None
-            losses['when'] = speak_loss(
-                output.speak_logits,
-                item.batch.speak_labels.to(device),
-                positive_weight=phase.positive_weight,
-            )
+            labels = item.batch.speak_labels.to(device)
+            if phase.decided_by == 'head':
+                losses['when'] = speak_loss(
+                    output.speak_logits, labels, positive_weight=phase.positive_weight
+                )
+            else:
+                losses['when'], output = self._decide_by_token(output, labels, phase)
             total = total + losses['when']
         return Outcome(total, losses, output, logits)
+
+    def _decide_by_token(
+        self, output: BatchOutput, labels: torch.Tensor, phase: Phase
+    ) -> tuple[torch.Tensor, BatchOutput]:
+        """Let the lm head decide; a token that no stream holds stands for silence."""
+        names = self.model.token_ids
+        logits = self.model.lm_logits(output.speak_hidden)
+        loss = silence_loss(
+            logits,
+            labels,
+            silence=names.image,
+            turn=names.im_end,
+            positive_weight=phase.positive_weight,
+        )
+        return loss, output._replace(speak_logits=speaking_logits(logits, silence=names.image))
 
 
 def trained_parameters(objective: Objective, phase: Phase) -> dict[str, nn.Parameter]:
@@ -100,7 +119,7 @@ def trained_parameters(objective: Objective, phase: Phase) -> dict[str, nn.Param
         elif phase.objective == 'towers':
             wanted = name.startswith(towers)
         elif name.startswith('model.speak_head.'):
-            wanted = phase.objective == 'speak'
+            wanted = phase.objective == 'speak' and phase.decided_by == 'head'
         else:
             wanted = phase.train == 'all' or not name.startswith(towers)
         # An embedding of its own, which no unit uses: each unit is wrapped in text tokens.

@@ -22,6 +22,8 @@ EVENT_S = 1.001
 FRAME_OFFSETS_S = (0.0, 0.5)
 #: Name of the stream's own labels in which a narration stands, and of those in which none does.
 NARRATE, LISTEN = 'narrate', 'listen'
+#: Topic of what is said when an alert holds that was asked for aloud.
+SPOKEN_ALERT = 'spoken alert'
 
 
 @dataclass(frozen=True)
@@ -192,4 +194,4 @@ def _add_spoken_alert(
         elif own[unit] and labels[unit] is not None:
             labels[unit] = True
             if unit == first or not own[unit - 1]:
-                turns.setdefault(unit, Turn('alert', 'spoken alert'))
+                turns.setdefault(unit, Turn('alert', SPOKEN_ALERT))

@@ -6,7 +6,7 @@ import json
 import logging
 from pathlib import Path
 import time
-from typing import Any, Literal
+from typing import Any
 
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
@@ -37,6 +37,7 @@ from .data import (
 from .initial import draw_weights
 from .objective import Objective, trained_parameters
 from .streams import read_streams
+from .tabletop.labels import Split
 from .validation import validate
 
 _LOG = logging.getLogger(__name__)
@@ -55,14 +56,22 @@ class Trainer:
     :param config: the plan.
     :param folder: of the run: checkpoints, curves, ``log.jsonl`` and, at the end, ``model``.
     :param report: takes one line of progress.
+    :param maker: makes the batches of a phase and a split, where others than the plan's are
+        wanted.
     """
 
     def __init__(
-        self, config: TrainConfig, folder: Path, *, report: Callable[[str], None] = _LOG.info
+        self,
+        config: TrainConfig,
+        folder: Path,
+        *,
+        report: Callable[[str], None] = _LOG.info,
+        maker: Callable[[Phase, Split], MakeBatch] | None = None,
     ) -> None:
         self.config = config
         self.folder = folder
         self._report = report
+        self._maker = maker or self._make_maker
         self._accelerator = Accelerator(
             mixed_precision=config.precision,
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
@@ -174,7 +183,7 @@ class Trainer:
         for _ in range(start, phase.steps):
             yield [next(batches) for _ in range(phase.accumulate)]
 
-    def _maker(self, phase: Phase, split: Literal['train', 'validation']) -> MakeBatch:
+    def _make_maker(self, phase: Phase, split: Split) -> MakeBatch:
         config, processor = self.config, self._loaded.processor
         if config.streams:
             return RecordMaker(

@@ -7,9 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..evaluation.metrics.calibration_error import expected_calibration_error
 from .curriculum import Phase
 from .data import TrainingBatch
 from .objective import Objective
+from .supervision import NARRATE, SPOKEN_ALERT
 from .towers import TowerScores
 
 
@@ -24,8 +26,9 @@ def validate(
     :param batches: of streams that training does not see.
     :param phase: decides what is measured.
     :return: means by name: ``loss/...``; ``ap/<kind>`` and ``f1/<kind>`` of speak scores by
-        unit, F1 at its best threshold; ``answer/<topic>``: share of texts right in every token;
-        ``towers/...``.
+        unit, F1 at its best threshold; ``calibration``: expected error of the probabilities of
+        all; ``answer/<topic>``: share of texts right in every token, and ``answers`` of all that
+        answer a question; ``towers/...``.
     """
     losses: dict[str, list[float]] = defaultdict(list)
     scores: dict[str, list[tuple[float, float]]] = defaultdict(list)
@@ -56,8 +59,16 @@ def validate(
         values, labels = np.array(pairs).T
         result[f'ap/{name}'] = average_precision(values, labels > 0)
         result[f'f1/{name}'] = best_f1(values, labels > 0)
+    if scores:
+        values, labels = np.array([pair for pairs in scores.values() for pair in pairs]).T
+        error = expected_calibration_error(labels > 0, 1 / (1 + np.exp(-values)))
+        result['calibration'] = float('nan') if error is None else error
     for topic, rights in sorted(answers.items()):
         result[f'answer/{topic}'] = float(np.mean(rights))
+    told = (NARRATE, SPOKEN_ALERT)
+    asked = [right for topic, rights in answers.items() if topic not in told for right in rights]
+    if asked:
+        result['answers'] = float(np.mean(asked))
     if has_towers:
         result |= {f'towers/{name}': value for name, value in towers.result().items()}
     return result

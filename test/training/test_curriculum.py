@@ -4,7 +4,8 @@ import pytest
 
 from roma_ros.training.curriculum import Phase, read_train_config, TrainConfig
 
-PLANS = Path(__file__).parents[2] / 'config' / 'train'
+# Of the plans there, one compares recipes: see test_ablation.
+PLANS = set((Path(__file__).parents[2] / 'config' / 'train').glob('*.yaml'))
 PHASE = {
     'name': 'a',
     'objective': 'speak',
@@ -15,7 +16,9 @@ PHASE = {
 }
 
 
-@pytest.mark.parametrize('path', sorted(PLANS.glob('*.yaml')), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    'path', sorted(p for p in PLANS if p.stem != 'curriculum'), ids=lambda p: p.stem
+)
 def test_the_shipped_plans_can_be_read(path: Path):
     assert isinstance(read_train_config(path), TrainConfig)
 
