@@ -113,6 +113,7 @@ def run_soak(
             if time.monotonic() > deadline_s:
                 raise ProcessError('the node roma did not become active')
             time.sleep(0.1)
+        listener.mark_begin()
         processes.start('playback', playback)
         meter = ProcessMeter({name: processes.pid(name) for name in [*commands, 'playback']})
         meter_self = ProcessMeter({'bench': os.getpid()})
@@ -182,11 +183,15 @@ def _follow(
     begin_s = time.monotonic()
     end_s = begin_s + config.minutes * 60
     sample_s = begin_s + _SAMPLE_EVERY_S / 2
+    begun = False
     ask_s = begin_s + _ASK_EVERY_S / 2
     try:
         while (now_s := time.monotonic()) < end_s:
             processes.check()
             if now_s >= sample_s:
+                if not begun:  # before, not all nodes were there
+                    listener.mark_begin()
+                    begun = True
                 for meter in meters:
                     meter.sample()
                 sample_s += _SAMPLE_EVERY_S
@@ -202,7 +207,8 @@ def _follow(
 
 def _progress(listener: Any, minutes: float, all_minutes: float) -> str:
     with listener.lock:
-        status, incomplete = listener.heard.status, _num_incomplete(listener.heard.unit_flags)
+        status = listener.heard.status
+        incomplete = _num_incomplete(listener.heard.unit_flags[listener.heard.begin_units :])
     return (
         f'{minutes:.0f} of {all_minutes:.0f} min, {status.units} units, {incomplete} incomplete, '
         f'{status.units_dropped} dropped, {status.audio_gaps} gaps, '
@@ -221,7 +227,7 @@ def _losses(config: SoakConfig, heard: Any, playback_log: str) -> dict[str, Any]
     late = re.search(r'(\d+) messages late, worst (\d+) ms', playback_log)
     if played is None or late is None:
         raise ProcessError(f'playback did not tell what it published:\n{playback_log}')
-    status, flags = heard.status, heard.unit_flags
+    status, begin, flags = heard.status, heard.begin, heard.unit_flags[heard.begin_units :]
     images, samples = int(played[1]), int(played[3])
     indices = heard.unit_indices
     return {
@@ -233,8 +239,9 @@ def _losses(config: SoakConfig, heard: Any, playback_log: str) -> dict[str, Any]
         'samples_received': status.audio_samples_received,
         # A microphone counts its samples, so that each one lost is a gap.
         'samples_lost': None if config.voice else samples - status.audio_samples_received,
-        'audio_gaps': status.audio_gaps,
-        'audio_chunks_late': status.audio_chunks_late,
+        'audio_gaps': status.audio_gaps - begin.audio_gaps,
+        'audio_gaps_at_begin': begin.audio_gaps,
+        'audio_chunks_late': status.audio_chunks_late - begin.audio_chunks_late,
         'units': status.units,
         'units_dropped': status.units_dropped,
         'units_missing': indices[-1] + 1 - status.units,

@@ -35,6 +35,10 @@ class Outputs:
             msg.SpeakScore, '~/speak_score', qos_profile_sensor_data
         )
         self._utterance = node.create_publisher(msg.Utterance, '~/utterance', 10)
+        # What is lost of it is made good by the next: each has all of its segment so far.
+        self._partial = node.create_publisher(
+            msg.Utterance, '~/partial_utterance', qos_profile_sensor_data
+        )
         self._highlight = node.create_publisher(msg.Highlight, '~/highlight', 10)
         self._summary = node.create_publisher(
             msg.Summary,
@@ -62,6 +66,12 @@ class Outputs:
             self._publish_summary(unit)
         return latency_ms
 
+    def publish_partial(self, unit: MultimodalUnit, segment: Segment, frame_id: str) -> None:
+        """Publish a segment that is being decoded, as far as it is; on the worker's thread."""
+        if self._partial.get_subscription_count() and self._gate.passes(segment, unit.end_ns):
+            latency_ms = self._latency_ms(unit)
+            self._partial.publish(make_utterance(unit, segment, frame_id, latency_ms))
+
     def publish_said(
         self, unit: MultimodalUnit, segments: Iterable[Segment], frame_id: str
     ) -> None:
@@ -73,7 +83,13 @@ class Outputs:
 
     def close(self) -> None:
         """Destroy the publishers."""
-        for publisher in (self._score, self._utterance, self._highlight, self._summary):
+        for publisher in (
+            self._score,
+            self._utterance,
+            self._partial,
+            self._highlight,
+            self._summary,
+        ):
             self._node.destroy_publisher(publisher)
 
     def _publish_segments(

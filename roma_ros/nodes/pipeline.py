@@ -17,6 +17,7 @@ from ..runtime.results import Reading, Segment, StepResult
 from ..runtime.session import SessionConfig, StreamSession
 from ..runtime.worker import InferenceWorker
 from ..srv import AddInstruction, ListInstructions, RemoveInstruction
+from ..units.unit import MultimodalUnit
 from .ask import AskServer
 from .gate import UtteranceGate
 from .health import Health, Snapshot
@@ -60,7 +61,8 @@ class Pipeline:
         self._runtime = runtime
         self._queue_capacity = parameters.queue_capacity
         self._utterances = self._highlights = 0
-        self._latency_ms = 0.0  # of the newest unit's scores
+        self._unit: MultimodalUnit | None = None  # the newest that was read
+        self._latency_ms = 0.0  # of its scores
         self._error = ''
         self._session = StreamSession(
             runtime.engine,
@@ -74,6 +76,7 @@ class Pipeline:
             self._session,
             queue_capacity=parameters.queue_capacity,
             on_reading=self._on_reading,
+            on_partial=self._on_partial,
             on_result=self._on_result,
             on_error=self._on_error,
         )
@@ -198,9 +201,16 @@ class Pipeline:
         with self._publishing:
             if self._closed:
                 return
+            self._unit = reading.unit
             self._latency_ms = self._outputs.publish_reading(reading, self._inputs.frame_id)
         self._take(reading.segments)
         self._highlights = max([self._highlights, *(h.number for _, h in reading.highlights)])
+
+    def _on_partial(self, segment: Segment) -> None:
+        """Publish what is being said, as far as it is; on the worker's thread."""
+        with self._publishing:
+            if not self._closed and self._unit is not None:
+                self._outputs.publish_partial(self._unit, segment, self._inputs.frame_id)
 
     def _on_result(self, result: StepResult) -> None:
         """Publish what is said; on the worker's thread."""

@@ -25,6 +25,8 @@ class Heard:
     :param score_latencies_ms: from the end of each of these units to its score's arrival [ms].
     :param utterance_latencies_ms: to the arrival of an utterance's first segment, by kind [ms].
     :param status: the newest; None: none yet.
+    :param begin: what it was when :meth:`StreamListener.mark_begin` was called.
+    :param begin_units: units that were scored by then.
     :param problems: how often each diagnostic was not OK, and its last words, by its name.
     :param counters: the newest counters of each device, by the name of its status.
     """
@@ -34,6 +36,8 @@ class Heard:
     score_latencies_ms: list[float] = field(default_factory=list)
     utterance_latencies_ms: dict[str, list[float]] = field(default_factory=dict)
     status: Status | None = None
+    begin: Status | None = None
+    begin_units: int = 0
     problems: dict[str, tuple[int, str]] = field(default_factory=dict)
     counters: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -82,6 +86,12 @@ class StreamListener:
     def is_active(self) -> bool:
         """Tell whether the node runs the model."""
         return self.state == Status.STATE_ACTIVE
+
+    def mark_begin(self) -> None:
+        """Note what was before the part of the stream that counts."""
+        with self.lock:
+            self.heard.begin = self.heard.status
+            self.heard.begin_units = len(self.heard.unit_indices)
 
     def ask(self, question: str) -> None:
         """Type a question."""

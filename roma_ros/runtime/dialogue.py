@@ -17,6 +17,8 @@ from .transcript import SpanKind, Transcript, WindowConfig
 
 #: Tokens of a segment that do not give way to the next unit.
 MIN_SEGMENT_TOKENS = 5
+#: Position ids from the begin of a unit with sound to the begin of the next.
+UNIT_POSITIONS = 27
 
 
 @dataclass(frozen=True)
@@ -104,19 +106,23 @@ class Dialogue:
         self._standing = [(i, b) for i, b in self._standing if i.id != instruction_id]
 
     def read_unit(
-        self, features: UnitFeatures, embeddings: torch.Tensor
+        self, features: UnitFeatures, embeddings: torch.Tensor, *, missed: int = 0
     ) -> tuple[float, dict[str, float]]:
         """
         Read one unit.
 
         :param features: of the unit, for its positions.
         :param embeddings: ``[n, C]``, begin and end tokens included.
+        :param missed: units of the stream before it that were never read: it stands so much
+            later, and what is remembered reaches as far back in time as else.
         :return: speak probability of the stream, 0..1, and that of each watch by its id.
         :raises FloatingPointError: when one is not a finite number.
         """
         num_tokens, num_watches = len(embeddings), len(self._watches)
-        self._make_room(SpanKind.UNIT, num_tokens)
-        start = self.transcript.next_position
+        missed = min(missed, self._window.window_s - 1)  # beyond, nothing is remembered anyway
+        self._make_room(SpanKind.UNIT, num_tokens, seconds=1 + missed)
+        end = self.transcript.next_position
+        start = end + missed * UNIT_POSITIONS
         audio_tokens = 0 if features.mel is None else num_audio_tokens(features.mel.shape[1])
         positions, stop = unit_positions(features.grid_thw, audio_tokens, start)
         length = self.cache.length
@@ -128,7 +134,9 @@ class Dialogue:
             num_anchors=1 + num_watches,
         )
         self.cache.length = length + num_tokens  # the watches' anchors leave no trace
-        self.transcript.append(SpanKind.UNIT, tokens=num_tokens, extent=stop - start)
+        self.transcript.append(
+            SpanKind.UNIT, tokens=num_tokens, extent=stop - end, seconds=1 + missed
+        )
         probability, *others = torch.sigmoid(output.speak_logits).tolist()
         # An anchor sees all that is cached for it, so what is not finite there shows here.
         if not all(map(math.isfinite, (probability, *others))):
@@ -169,7 +177,10 @@ class Dialogue:
         self._read_text(SpanKind.TEXT, token_ids)
 
     def speak(
-        self, is_interrupted: Callable[[], bool], is_due: Callable[[], bool] = lambda: False
+        self,
+        is_interrupted: Callable[[], bool],
+        is_due: Callable[[], bool] = lambda: False,
+        on_token: Callable[[Sequence[int]], None] = lambda _: None,
     ) -> Decoded:
         """
         Decode one segment, greedily, and leave it in the transcript as the protocol demands.
@@ -177,6 +188,7 @@ class Dialogue:
         :param is_interrupted: asked before each token; True: be quiet.
         :param is_due: asked before each token from the sixth on; True: the next unit waits, end
             the segment. The first five are said even where the network falls behind.
+        :param on_token: takes what is said so far, after each token.
         :return: what was said.
         :raises FloatingPointError: when the network's scores are not finite numbers.
         """
@@ -200,6 +212,7 @@ class Dialogue:
                 break
             said.append(token_id)
             unread = [token_id]
+            on_token(said)
         end = protocol.utterance_end if finished else protocol.segment_unfinished
         self._step_text([*unread, *end, *protocol.user_begin])
         num_tokens = self.cache.length - before
@@ -268,8 +281,8 @@ class Dialogue:
             mask[row, end + index] = True
         return mask
 
-    def _make_room(self, kind: SpanKind, tokens: int) -> None:
-        kept = self.transcript.make_room(kind, tokens)
+    def _make_room(self, kind: SpanKind, tokens: int, *, seconds: int = 1) -> None:
+        kept = self.transcript.make_room(kind, tokens, seconds=seconds)
         if kept is not None:
             self._keep(kept)
 

@@ -107,6 +107,7 @@ class StreamSession:
         self._questions: deque[_Question] = deque()
         self._journal = Journal()
         self._is_lost = False  # the caches are not to be trusted
+        self._newest_index: int | None = None  # of the units that the caches hold
         self._dialogue = self._make_dialogue()
         self._speaker = Speaker(self._dialogue, protocol, max_segments=self.config.max_segments)
         self._main = self._make_watch(_LISTEN, self._dialogue)
@@ -219,6 +220,7 @@ class StreamSession:
         if is_resized:
             for dialogue in self.dialogues:
                 dialogue.resize(config.window)
+            self._newest_index = None
             self.encoder.forget()
 
     def interrupt(self) -> None:
@@ -241,6 +243,7 @@ class StreamSession:
         unit: MultimodalUnit | EncodedUnit,
         *,
         on_reading: Callable[[Reading], None] = lambda _: None,
+        on_partial: Callable[[Segment], None] = lambda _: None,
         is_due: Callable[[], bool] = lambda: False,
     ) -> StepResult:
         """
@@ -251,6 +254,7 @@ class StreamSession:
 
         :param unit: the next second of the stream, encoded by this session's model or not.
         :param on_reading: takes scores, alerts and highlights before a word is decoded.
+        :param on_partial: takes the segment that is being decoded, as far as it is.
         :param is_due: asked before each token; True: the next unit waits, and what is being said
             goes on after it.
         :return: scores, segments and highlights.
@@ -262,7 +266,7 @@ class StreamSession:
         utterance = self._speaker.utterance
         index = unit.index if isinstance(unit, MultimodalUnit) else unit.unit.index
         try:
-            return self._step(unit, on_reading, is_due)
+            return self._step(unit, on_reading, on_partial, is_due)
         except Exception as error:
             self._speaker.utterance = utterance
             if isinstance(error, ValueError):
@@ -279,6 +283,7 @@ class StreamSession:
         self,
         unit: MultimodalUnit | EncodedUnit,
         on_reading: Callable[[Reading], None],
+        on_partial: Callable[[Segment], None],
         is_due: Callable[[], bool],
     ) -> StepResult:
         ended: list[Segment] = []
@@ -296,7 +301,7 @@ class StreamSession:
         reading = self._judge_all(encoded, probabilities, ended, begin)
         on_reading(reading)
         begin = time.perf_counter()
-        said = self._speak(reading, question, is_due)
+        said = self._speak(reading, question, on_partial, is_due)
         return StepResult(
             **(vars(reading) | {'segments': (*reading.segments, *said)}),
             said=said,
@@ -321,6 +326,8 @@ class StreamSession:
                 continue
             highlights += self._track(watch, unit, score.probability)
             if score.triggered:
+                if self._speaker.kind is InstructionKind.NARRATION:  # an alert goes before it
+                    ended += self._speaker.cut_off()
                 # Nothing of an alert stays in the transcript (paper A.4; release: deleted turn).
                 ended.append(self._speaker.alert(watch.instruction, score.probability))
                 self._journal.add(unit.end_ns, 'you alerted', watch.instruction.text)
@@ -335,7 +342,11 @@ class StreamSession:
         )
 
     def _speak(
-        self, reading: Reading, question: _Question | None, is_due: Callable[[], bool]
+        self,
+        reading: Reading,
+        question: _Question | None,
+        on_partial: Callable[[Segment], None],
+        is_due: Callable[[], bool],
     ) -> tuple[Segment, ...]:
         """Begin the answer or narration that is due, and decode the segment of what goes on."""
         said: list[Segment] = []
@@ -345,7 +356,7 @@ class StreamSession:
         elif score.triggered and not self._answers_while(self._main.instruction):
             instruction = self._main.instruction
             said += self._speaker.begin(instruction.kind, instruction.id, score.probability)
-        said += self._speaker.go_on(is_due)
+        said += self._speaker.go_on(is_due, on_partial)
         for segment in said:
             end_ns = reading.unit.end_ns
             self._journal.add(end_ns, 'you said', segment.text, self._newest_is_held())
@@ -366,6 +377,7 @@ class StreamSession:
     def _clean_caches(self) -> None:
         """Begin all transcripts anew, with what stands; if that fails, the next unit tries it."""
         self._is_lost = True
+        self._newest_index = None
         self.encoder.forget()
         for dialogue in self.dialogues:
             dialogue.reset()
@@ -375,9 +387,14 @@ class StreamSession:
         """Return the speak probability of each instruction by its id."""
         probabilities: dict[str, float] = {}
         of_streams: dict[Dialogue, float] = {}
+        index, newest = encoded.unit.index, self._newest_index
+        missed = 0 if newest is None else max(0, index - newest - 1)
         for dialogue in self.dialogues:
-            of_streams[dialogue], beside = dialogue.read_unit(encoded.features, encoded.embeddings)
+            of_streams[dialogue], beside = dialogue.read_unit(
+                encoded.features, encoded.embeddings, missed=missed
+            )
             probabilities |= beside
+        self._newest_index = index
         for watch in self._watches:
             probabilities.setdefault(watch.instruction.id, of_streams[watch.dialogue])
         return probabilities

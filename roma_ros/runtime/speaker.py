@@ -1,6 +1,6 @@
 """What is being said: one utterance at a time, segment by segment, until it ends or is cut off."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 import itertools
 import threading
@@ -95,30 +95,48 @@ class Speaker:
         self.utterance = Utterance(next(self._ids), kind, instruction_id, probability)
         return ended
 
-    def go_on(self, is_due: Callable[[], bool]) -> list[Segment]:
+    def go_on(
+        self, is_due: Callable[[], bool], on_partial: Callable[[Segment], None] = lambda _: None
+    ) -> list[Segment]:
         """
         Decode the next segment of what is being said, if anything is.
 
         :param is_due: asked before each token; True: end the segment, the next unit waits.
+        :param on_partial: takes the segment as far as it is decoded, whenever text is added.
         """
         utterance = self.utterance
         if utterance is None:
             return []
-        decoded = self._dialogue.speak(self._interrupted.is_set, is_due)
-        utterance.token_ids += decoded.token_ids
+        shown = ''
+
+        def show(said: Sequence[int]) -> None:
+            nonlocal shown
+            text = self._new_text(utterance, said, final=False)
+            if text != shown:
+                shown = text
+                on_partial(_segment(utterance, text, final=False))
+
+        decoded = self._dialogue.speak(self._interrupted.is_set, is_due, show)
         interrupted = self._interrupted.is_set()
         self._interrupted.clear()
         most = self.max_segments * MAX_SEGMENT_TOKENS
-        final = decoded.finished or interrupted or len(utterance.token_ids) >= most
-        text = _printable(self._protocol.decode(utterance.token_ids))
-        if not final:
-            text = text.rstrip('\ufffd')  # a character that the next segment completes
-        segment = _segment(utterance, text[len(utterance.text) :], final=final)
-        utterance.text = text
+        num_tokens = len(utterance.token_ids) + len(decoded.token_ids)
+        final = decoded.finished or interrupted or num_tokens >= most
+        text = self._new_text(utterance, decoded.token_ids, final=final)
+        segment = _segment(utterance, text, final=final)
+        utterance.token_ids += decoded.token_ids
+        utterance.text += text
         utterance.segments += 1
         if final:
             self.utterance = None
         return [segment]
+
+    def _new_text(self, utterance: Utterance, said: Sequence[int], *, final: bool) -> str:
+        """Return what tokens add to the text that was emitted."""
+        text = _printable(self._protocol.decode([*utterance.token_ids, *said]))
+        if not final:
+            text = text.rstrip('\ufffd')  # a character that the next token completes
+        return text[len(utterance.text) :]
 
     def cut_off(self) -> list[Segment]:
         """End what is being said, if anything is; return the segment that says so."""

@@ -24,12 +24,14 @@ class Span:
     :param tokens: how many tokens.
     :param extent: how many position ids they take; the next span begins so much later.
     :param name: id of the instruction that it holds; empty: none.
+    :param seconds: of the stream that a unit stands for: itself, and those missed before it.
     """
 
     kind: SpanKind
     tokens: int
     extent: int
     name: str = ''
+    seconds: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +90,11 @@ class Transcript:
         """Return how many tokens all may ever hold together, the system prompt left out."""
         return sum(self._max_tokens.values()) + self._config.standing_tokens
 
-    def append(self, kind: SpanKind, *, tokens: int, extent: int, name: str = '') -> None:
+    def append(
+        self, kind: SpanKind, *, tokens: int, extent: int, name: str = '', seconds: int = 1
+    ) -> None:
         """Add a span at the end."""
-        self.spans.append(Span(kind, tokens, extent, name))
+        self.spans.append(Span(kind, tokens, extent, name, seconds))
         self.next_position += extent
 
     def check_standing(self, kind: SpanKind, tokens: int) -> None:
@@ -113,12 +117,15 @@ class Transcript:
         """Take the instruction of that name out; return what stays."""
         return self._evict([span for span in self.spans if span.name == name])
 
-    def make_room(self, kind: SpanKind, tokens: int) -> list[KeptRange] | None:
+    def make_room(
+        self, kind: SpanKind, tokens: int, *, seconds: int = 1
+    ) -> list[KeptRange] | None:
         """
         Evict the oldest spans of a kind, so that one more of ``tokens`` fits into its budget.
 
         :param kind: unit or text.
         :param tokens: size of the span to come.
+        :param seconds: of the stream that it stands for, at most the window's.
         :return: what stays, for :meth:`KVCache.keep`; None where nothing has to go.
         :raises ValueError: when the span alone is larger than the budget.
         """
@@ -128,18 +135,19 @@ class Transcript:
                 f'a {kind.value} of {tokens} tokens does not fit into a window of {limit}; '
                 'raise window_s or text_tokens'
             )
-        sizes = [span.tokens for span in self.spans if span.kind is kind]
-        max_spans = self._config.window_s if kind is SpanKind.UNIT else len(sizes) + 1
-        if sum(sizes) + tokens <= limit and len(sizes) < max_spans:
+        spans = [span for span in self.spans if span.kind is kind]
+        sizes, lengths_s = [s.tokens for s in spans], [s.seconds for s in spans]
+        max_s = self._config.window_s if kind is SpanKind.UNIT else sum(lengths_s) + seconds
+        if sum(sizes) + tokens <= limit and sum(lengths_s) + seconds <= max_s:
             return None
         # Something has to go: evict a whole share, so that it is not the same at every unit.
         share = self._config.evict_fraction
         tokens_left = limit - max(tokens, int(limit * share))
-        spans_left = max_spans - max(1, int(max_spans * share))
+        seconds_left = max_s - max(seconds, int(max_s * share))
         count = 0
-        while sum(sizes[count:]) > tokens_left or len(sizes) - count > spans_left:
+        while sum(sizes[count:]) > tokens_left or sum(lengths_s[count:]) > seconds_left:
             count += 1
-        return self._evict([span for span in self.spans if span.kind is kind][:count])
+        return self._evict(spans[:count])
 
     def _evict(self, evicted: list[Span]) -> list[KeptRange]:
         gone = {id(span) for span in evicted}

@@ -9,7 +9,7 @@ import threading
 from typing import TypeVar
 
 from ..units.unit import MultimodalUnit
-from .results import Reading, StepResult
+from .results import Reading, Segment, StepResult
 from .session import StreamSession
 from .unit_encoder import EncodedUnit
 
@@ -54,6 +54,7 @@ class InferenceWorker:
     :param session: whose only user this thread becomes.
     :param queue_capacity: units that may wait.
     :param on_reading: takes scores, alerts and highlights before a word is decoded.
+    :param on_partial: takes what is being said, as far as it is decoded.
     :param on_result: takes each result.
     :param on_error: takes what the model raised at a unit; the worker goes on with the next.
     """
@@ -65,6 +66,7 @@ class InferenceWorker:
         queue_capacity: int,
         on_result: Callable[[StepResult], None],
         on_reading: Callable[[Reading], None] = lambda _: None,
+        on_partial: Callable[[Segment], None] = lambda _: None,
         on_error: Callable[[Exception], None],
     ) -> None:
         if queue_capacity < 1:
@@ -72,6 +74,7 @@ class InferenceWorker:
         self._session = session
         self._queue_capacity = queue_capacity
         self._on_reading = on_reading
+        self._on_partial = on_partial
         self._on_result = on_result
         self._on_error = on_error
         self._units: deque[_Waiting] = deque()
@@ -175,6 +178,7 @@ class InferenceWorker:
             result = self._session.step(
                 waiting.encoded.result(),
                 on_reading=self._on_reading,
+                on_partial=self._on_partial,
                 is_due=lambda: bool(self._units),
             )
         except Exception as error:

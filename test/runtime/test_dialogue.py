@@ -384,3 +384,17 @@ def test_until_the_first_eviction_a_bounded_cache_changes_no_bit(
     assert one[:4] == other[:4]
     assert one[4] != other[4]  # the first unit has gone
     assert bounded.transcript.next_position < roomy.transcript.next_position
+
+
+def test_a_unit_after_missed_ones_equals_a_forward_at_its_time(roma, protocol, make_unit):
+    engine = Recorder(roma.model)
+    dialogue = make_dialogue(engine, protocol)
+    for index, missed in ((0, 0), (3, 2)):
+        features = roma.processor(make_unit(index))
+        probability, _ = dialogue.read_unit(features, engine.encode(features), missed=missed)
+    *_, (_, first), (_, second) = engine.read
+    assert int(second.min() - first.min()) == 3 * 27
+    embeddings = torch.cat([e for e, _ in engine.read])
+    positions = torch.cat([p for _, p in engine.read], dim=1)
+    expected = one_shot(roma.model, embeddings, positions)
+    assert probability == pytest.approx(expected, abs=1e-5)

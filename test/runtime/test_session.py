@@ -8,6 +8,7 @@ from roma_ros.policy.highlights import HighlightState
 from roma_ros.policy.instructions import Instruction, InstructionKind, parse_instruction
 from roma_ros.runtime.session import StreamLostError, StreamSession
 from roma_ros.runtime.torch_engine import TorchEngine
+from roma_ros.runtime.transcript import SpanKind
 
 NARRATE = parse_instruction('narrate', id='n')
 ALERT = parse_instruction('alert: a bell rings', id='a')
@@ -418,3 +419,71 @@ def test_a_narration_does_not_cut_off_an_answer(make_session, make_unit):
     assert segments[: last + 1] == answer  # nothing came between
     assert answer[-1].final
     assert answer[-1].text or len(answer) > 1  # it was not cut off as it began
+
+
+def test_an_alert_stops_a_narration_and_no_answer(make_session, make_unit):
+    alert = parse_instruction('alert[0.0001]: a bell rings', id='a')
+    session = make_session(NARRATE, speak=True, max_segments=4)
+    first = session.step(make_unit(0)).segments
+    assert [(s.kind, s.final) for s in first] == [(InstructionKind.NARRATION, False)]
+    session.add_instruction(alert)
+    result = session.step(make_unit(1))
+    ended, said = result.segments[:2]
+    assert (ended.utterance_id, ended.final, ended.text) == (first[0].utterance_id, True, '')
+    assert (said.kind, said.text) == (InstructionKind.ALERT, 'a bell rings')
+    assert_prefilled(session)
+
+    session = make_session(NARRATE, speak=False, max_segments=4)
+    session.ask('what do you see?')
+    answer = session.step(make_unit(0)).segments[0]
+    session.add_instruction(alert)
+    said, goes_on = session.step(make_unit(1)).segments
+    assert said.kind is InstructionKind.ALERT
+    assert (goes_on.utterance_id, goes_on.sequence) == (answer.utterance_id, 1)
+    assert goes_on.text
+
+
+def test_what_is_being_said_is_told_token_by_token(make_session, make_unit):
+    session = make_session(NARRATE, speak=False, max_segments=2)
+    session.ask('what do you see?')
+    for index in range(2):
+        partial = []
+        (segment,) = session.step(make_unit(index), on_partial=partial.append).segments
+        texts = [p.text for p in partial]
+        assert len(texts) > 3
+        for shorter, longer in zip(texts, [*texts[1:], segment.text], strict=True):
+            assert longer.startswith(shorter)
+        assert {(p.utterance_id, p.sequence, p.final) for p in partial} == {
+            (segment.utterance_id, index, False)
+        }
+
+
+def test_the_time_of_units_that_were_dropped_passes_for_the_network(make_session, make_unit):
+    whole, gap = (make_session(NARRATE, ALERT, speak=False) for _ in range(2))
+    for index in range(6):
+        whole.step(make_unit(index))
+    for index in (0, 1, 5):
+        gap.step(make_unit(index))
+    times = [session.dialogues[0].transcript.next_position for session in (whole, gap)]
+    assert times[0] == times[1]
+    assert_prefilled(gap)
+    # What is remembered reaches back as far in time, and positions stay bounded.
+    most = times[0] - 6 * 27 + 60 * 27
+    for index in range(6, 900, 3):
+        gap.step(make_unit(index, video=False))
+        assert gap.dialogues[0].transcript.next_position <= most
+    units = [s for s in gap.dialogues[0].transcript.spans if s.kind is SpanKind.UNIT]
+    assert 50 <= sum(span.seconds for span in units) <= 60
+    gap.step(make_unit(10**6))  # all that is remembered is older than the window
+    units = [s for s in gap.dialogues[0].transcript.spans if s.kind is SpanKind.UNIT]
+    assert len(units) == 1
+    assert gap.dialogues[0].transcript.next_position <= most
+
+
+def test_no_time_passes_where_a_stream_begins_anew(make_session, make_unit):
+    session = make_session(NARRATE, speak=False)
+    session.step(make_unit(3))
+    begin = session.dialogues[0].transcript.next_position
+    session.reset()
+    session.step(make_unit(100))
+    assert session.dialogues[0].transcript.next_position == begin

@@ -33,7 +33,7 @@ class Gate:
         self.encoded.append(unit.index)
         return unit
 
-    def step(self, unit, *, on_reading, is_due):
+    def step(self, unit, *, on_reading, on_partial, is_due):
         self.is_due = is_due
         on_reading(unit.index)
         self.entered.release()
