@@ -33,7 +33,7 @@ def draw_tracks(line: Timeline, record: StreamRecord, truth: Truth | None) -> li
     if record.waveform is not None:
         tracks.append(_waveform(line, record))
     if truth is not None:
-        tracks += _truth(line, truth, truth_begin_s(line, record, truth))
+        tracks += draw_truth(line, truth, truth_begin_s(line, record, truth))
     tracks += draw_probabilities(line, record)
     tracks += [draw_utterances(line, record), _highlights(line, record)]
     if record.scores:
@@ -100,7 +100,9 @@ def _waveform(line: Timeline, record: StreamRecord) -> Track:
     return Track('Sound', f'{len(gaps)} gap{"" if len(gaps) == 1 else "s"}', height, svg)
 
 
-def _truth(line: Timeline, truth: Truth, begin_s: float) -> Iterable[Track]:
+def draw_truth(line: Timeline, truth: Truth, begin_s: float) -> Iterable[Track]:
+    """Draw what is known to be in a recording that begins at a place of the axis [s]."""
+
     def span(start_s: float, end_s: float, css: str, text: str) -> Span:
         return Span(begin_s + start_s, begin_s + end_s, css, text)
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .benchmarks.registry import BENCHMARKS
+from .benchmarks.tabletop_verdicts import summary_of, Verdict, verdicts
 from .canvas import PngCanvas, SvgCanvas
 from .metrics.calibration_error import expected_calibration_error, reliability
 from .metrics.curves import Curve, sweep_thresholds
@@ -207,14 +208,26 @@ def _samples_section(result: Result, count: int, data: Path | None) -> str:
     for line in result.lines[:count]:
         pictures = pictures_of(result, line, data=data)
         rows = draw_sample(line, thresholds=result.thresholds, pictures=pictures)
+        found = verdicts(line) if result.benchmark == 'tabletop' else []
+        summary = ': '.join([str(line['id']), *([summary_of(found)] if found else [])])
         parts.append(
-            f'<details><summary>{escape(str(line["id"]))}</summary>'
-            f'<div class="scroll"><div class="rows">{rows}</div></div></details>'
+            f'<details><summary>{escape(summary)}</summary>'
+            f'<div class="scroll"><div class="rows">{rows}</div></div>'
+            f'{_verdict_table(found) if found else ""}</details>'
         )
     if not parts:
         return ''
     head = f'<p class="note">{escape(result.model)}: the first {len(parts)} samples</p>'
     return f'{head}<section class="card">{"".join(parts)}</section>'
+
+
+def _verdict_table(found: Sequence[Verdict]) -> str:
+    rows = [
+        (f'{v.at_s:.1f}', v.kind, v.due or '–', v.came or '–', 'right' if v.right else 'WRONG')
+        for v in found
+    ]
+    head = ('at [s]', 'what', 'true', 'what came', '')
+    return f'<div class="table">{table(head, rows, empty="")}</div>'
 
 
 def _page(results: Sequence[Result], sections: Sequence[str]) -> str:

@@ -12,10 +12,11 @@ from ..policy.triggers import PRESETS
 from .inputs import Thumbnail, THUMBNAIL_WIDTH_PX
 from .page import row
 from .record import RecordedUtterance, Score, StreamRecord
-from .report_tracks import draw_probabilities, draw_thumbnails, draw_utterances
+from .report_tracks import draw_probabilities, draw_thumbnails, draw_truth, draw_utterances
 from .results import Result, tracks_of
 from .runner import Line
 from .timeline import Span, Timeline, Track as DrawnTrack
+from .truth import Condition, Event, Sound, Speech, Truth, TypedQuestion
 from .words import KINDS
 
 #: Time and picture, uint8 ``[H, W, 3]``, RGB.
@@ -38,12 +39,16 @@ def draw_sample(
     drawn: list[DrawnTrack] = [axis.axis()]
     if record.thumbnails:
         drawn.append(draw_thumbnails(axis, record))
-    due = [
-        Span(start, end, f'highlight {track.kind}', track.text)
-        for track in tracks_of(line)
-        for start, end in track.windows
-    ]
-    drawn.append(axis.lanes('Due', f'{len(due)} windows', sorted(due, key=lambda s: s.start_s)))
+    if 'truth' in line:
+        due = [
+            Span(start, end, f'highlight {track.kind}', track.text)
+            for track in tracks_of(line)
+            for start, end in track.windows
+        ]
+        due.sort(key=lambda span: span.start_s)
+        drawn.append(axis.lanes('Due', f'{len(due)} windows', due))
+    else:
+        drawn += draw_truth(axis, _tabletop_truth(line), 0.0)
     drawn += draw_probabilities(axis, record)
     drawn.append(draw_utterances(axis, record))
     return ''.join(row(track, axis.width) for track in drawn)
@@ -72,6 +77,39 @@ def _tabletop_pictures(line: Line, period: int) -> Iterator[Picture]:
     )
     for second in range(0, line['seconds'], period):
         yield float(second), stream.frame_at(float(second))
+
+
+def _tabletop_truth(line: Line) -> Truth:
+    """Return what a line says of its stream, alerts that were asked for aloud included."""
+    answers = {q['time_s']: q['answer'] for q in line['questions'] if q['spoken']}
+    return Truth(
+        version=0,
+        media='',
+        duration_s=line['seconds'],
+        clap_s=None,
+        narrate=line['narrate'],
+        events=tuple(Event(e['time_s'], e['text']) for e in line['events']),
+        speech=tuple(
+            Speech(
+                s['start_s'],
+                s['end_s'],
+                'answer' if s['end_s'] in answers else 'alert',
+                s['text'],
+                answers.get(s['end_s'], ''),
+            )
+            for s in line['speech']
+        ),
+        sounds=tuple(Sound(s['start_s'], s['end_s'], s['name']) for s in line.get('sounds', ())),
+        alerts=tuple(
+            Condition(alert['text'], tuple((b, e) for b, e in alert['windows']))
+            for alert in line['alerts']
+        ),
+        questions=tuple(
+            TypedQuestion(q['time_s'], q['text'], q['answer'])
+            for q in line['questions']
+            if not q['spoken']
+        ),
+    )
 
 
 def _recorded_pictures(result: Result, line: Line, data: Path, period: int) -> Iterator[Picture]:

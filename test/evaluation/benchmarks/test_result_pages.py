@@ -82,12 +82,12 @@ def all_results(official, tmp_path):
 
 @pytest.fixture
 def tabletop_result(make_line, tmp_path):
-    lines = [make_line(f's{i}', split='test', seed=i, narrate=i == 0, seconds=6) for i in range(4)]
+    lines = [make_line(f's{i}', split='test', seed=i, narrate=i == 0, seconds=8) for i in range(4)]
     result = {
         'benchmark': 'tabletop',
         'split': 'test',
         'seeds': {'first': 0, 'count': 4},
-        'seconds': 6,
+        'seconds': 8,
         'model': MODEL,
         'trained_on': ['tabletop'],
         'date': '2026-11-21T10:00:00+00:00',
@@ -222,6 +222,19 @@ def test_a_threshold_is_drawn_where_it_was(make_line):
         return float(re.search(r'class="threshold" d="M\S+ ([\d.]+)', html).group(1))
 
     assert level(0.9) < level(0.5) < level(0.1)
+
+
+def test_a_tabletop_sample_shows_what_was_true_beside_what_came(tabletop_result, tmp_path):
+    results = read_results(tabletop_result)
+    page = write_results_report(tmp_path, results, num_samples=1)[0].read_text()
+
+    (summary,) = re.findall(r'<details><summary>(s0: .*?)</summary>', page)
+    assert re.fullmatch(r's0: \d of \d right, \d uncalled for', summary)
+    for track in ('True events', 'True speech and sounds', 'True alerts'):
+        assert f'<b>{track}</b>' in page
+    assert page.count('<b>Due</b>') == 0
+    assert '<th>what came</th>' in page
+    assert 'the red ball enters' in page
 
 
 def test_a_person_stands_beside_models(make_line, tmp_path):
