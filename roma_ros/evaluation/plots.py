@@ -1,6 +1,6 @@
 """The plots of the results report: curves, calibration, delays."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,10 @@ SIZE = (360, 300)
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 30, 42
 # So many points of a curve are drawn: more cannot be seen.
 _MAX_POINTS = 400
+# Curves of so few points show them.
+_MAX_DOTS = 40
+#: Colours of learning curves.
+_LINES = (*SERIES, 'soft')
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,33 @@ def reliability_plot(name: str, bins: Sequence[ReliabilityBin], error: float | N
 
     words = '' if error is None else f', error {error:.3f}'
     return Plot(name, f'Calibration{words}', draw)
+
+
+def learning_plot(
+    name: str, title: str, lines: Mapping[str, Sequence[Point]], *, y_max: float | None = None
+) -> Plot:
+    """
+    Draw values over the steps of a training run.
+
+    :param name: of the file.
+    :param title: above it.
+    :param lines: steps and values, by what they are; those beyond the colours are left out.
+    :param y_max: top of the axis; None: as high as the largest value.
+    """
+
+    def draw(canvas: Canvas) -> None:
+        points = [point for line in lines.values() for point in line]
+        top = y_max or max(value for _, value in points)
+        axes = _Axes(canvas, x='step', y='', x_max=max(step for step, _ in points), y_max=top)
+        for place, (words, line) in enumerate(lines.items()):
+            if place < len(_LINES):
+                places = [axes.at(step, min(value, top)) for step, value in _thin(line)]
+                canvas.line(places, _LINES[place])
+                for point in places if len(places) < _MAX_DOTS else ():
+                    canvas.dot(point, 2, _LINES[place])
+                _legend(canvas, place, words, _LINES[place])
+
+    return Plot(name, title, draw)
 
 
 def delay_plot(name: str, delays_s: Sequence[float], *, num_missed: int) -> Plot:

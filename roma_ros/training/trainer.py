@@ -35,6 +35,7 @@ from .data import (
     TrainingBatch,
 )
 from .initial import draw_weights
+from .learning_curves import draw_learning_curves
 from .objective import Objective, trained_parameters
 from .streams import read_streams
 from .tabletop.labels import Split
@@ -167,6 +168,8 @@ class Trainer:
                 merge_adapters(self.objective.model)
             if step % config.checkpoint_every == 0 or step == phase.steps:
                 self._save(phase, step, optimizer, trained)
+        if accelerator.is_main_process:
+            draw_learning_curves(self.folder)
 
     def _steps(self, index: int, phase: Phase, start: int) -> Iterator[Sequence[TrainingBatch]]:
         """Yield the batches of each step that is left."""

@@ -91,6 +91,7 @@ def test_leaves_curves_and_never_overwrites_a_run(config: TrainConfig, tmp_path:
     assert log[1]['train/when'] > 0
     assert any(name.startswith('validation/ap/') for name in log[0])
     assert list((tmp_path / 'run' / 'curves').iterdir())
+    assert '>sound<' in (tmp_path / 'run' / 'speak_scores.svg').read_text()
     assert any(line.startswith('speak 3/3') and 'streams/s' in line for line in lines)
     with pytest.raises(ValueError, match='--resume'):
         Trainer(plan, tmp_path / 'run').run()
