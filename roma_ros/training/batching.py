@@ -206,7 +206,7 @@ def _label(layout: _Layout, supervision: Supervision, unit: int, anchor: int) ->
 @dataclass(frozen=True, eq=False)
 class Batch:
     """
-    Samples of one length; rows count through the padded batch, ``sample * T + token``.
+    Samples in rows of one length; what is called rows counts through all, ``row * T + token``.
 
     :param token_ids: ``[B, T]``.
     :param position_ids: ``[3, B, T]``.
@@ -245,75 +245,93 @@ class Batch:
 
 def collate(samples: Sequence[Sample], protocol: Protocol) -> Batch:
     """
-    Put samples together, padded at the end to the longest.
+    Put samples together in rows as long as the longest; short ones share a row, kept apart.
 
     :param samples: one or more.
     :param protocol: token ids of the placeholders.
-    :return: the batch.
+    :return: the batch; all that it lists stands in the order of the samples.
     """
+    places = pack([len(sample.token_ids) for sample in samples])
     length = max(len(sample.token_ids) for sample in samples)
-    count = len(samples)
+    count = 1 + max(row for row, _ in places)
     ids = np.full((count, length), protocol.token_ids.endoftext, dtype=np.int64)
     positions = np.zeros((3, count, length), dtype=np.int64)
-    owner = np.full((count, length), -1, dtype=np.int64)
-    stands_for = np.full((count, length), -1, dtype=np.int64)
+    mask = np.broadcast_to(np.eye(length, dtype=np.bool_), (count, length, length)).copy()
     lm_turns: list[tuple[str, int, int]] = []
     num_targets = 0
-    for index, sample in enumerate(samples):
-        stop = len(sample.token_ids)
-        ids[index, :stop] = sample.token_ids
-        positions[:, index, :stop] = sample.position_ids
-        owner[index, :stop] = sample.owner
-        stands_for[index, :stop] = sample.stands_for
+    for sample, (row, start) in zip(samples, places, strict=True):
+        part = slice(start, start + len(sample.token_ids))
+        ids[row, part] = sample.token_ids
+        positions[:, row, part] = sample.position_ids
+        mask[row, part, part] = _mask(sample)
         lm_turns += [(t, a + num_targets, b + num_targets) for t, a, b in sample.lm_turns]
         num_targets += len(sample.lm_rows)
     units = [features for sample in samples for features in sample.features]
     pixels = [f.pixel_values for f in units if f.pixel_values is not None]
     mels = [f.mel for f in units if f.mel is not None]
-    flat = ids.reshape(-1)
+
+    def rows_of(rows: Sequence[npt.NDArray[np.int64]]) -> torch.Tensor:
+        """Return where rows of the samples are in the flat batch."""
+        begins = [row * length + start for row, start in places]
+        moved = [begin + own for begin, own in zip(begins, rows, strict=True)]
+        return torch.from_numpy(np.concatenate(moved))
+
+    def rows_with(token: int) -> torch.Tensor:
+        return rows_of([np.flatnonzero(sample.token_ids == token) for sample in samples])
+
     return Batch(
         token_ids=torch.from_numpy(ids),
         position_ids=torch.from_numpy(positions),
-        mask=torch.from_numpy(
-            _mask(owner, stands_for, [sample.system_tokens for sample in samples])
-        ),
+        mask=torch.from_numpy(mask[:, None]),
         pixel_values=torch.from_numpy(np.concatenate(pixels)) if pixels else None,
         grid_thw=torch.tensor([f.grid_thw for f in units if f.grid_thw]) if pixels else None,
         mel=torch.from_numpy(np.concatenate(mels, axis=1)) if mels else None,
         mel_lengths=torch.tensor([mel.shape[1] for mel in mels]) if mels else None,
-        video_rows=torch.from_numpy(np.flatnonzero(flat == protocol.token_ids.video)),
-        audio_rows=torch.from_numpy(np.flatnonzero(flat == protocol.token_ids.audio)),
-        lm_rows=_rows([sample.lm_rows for sample in samples], length),
+        video_rows=rows_with(protocol.token_ids.video),
+        audio_rows=rows_with(protocol.token_ids.audio),
+        lm_rows=rows_of([sample.lm_rows for sample in samples]),
         lm_targets=torch.from_numpy(np.concatenate([s.lm_targets for s in samples])),
         lm_turns=tuple(lm_turns),
-        speak_rows=_rows([sample.speak_rows for sample in samples], length),
+        speak_rows=rows_of([sample.speak_rows for sample in samples]),
         speak_labels=torch.from_numpy(np.concatenate([s.speak_labels for s in samples])),
         speak_names=tuple(name for sample in samples for name in sample.speak_names),
     )
 
 
-def _rows(rows: Sequence[npt.NDArray[np.int64]], length: int) -> torch.Tensor:
-    return torch.from_numpy(np.concatenate([r + i * length for i, r in enumerate(rows)]))
-
-
-def _mask(
-    owner: npt.NDArray[np.int64], stands_for: npt.NDArray[np.int64], system_tokens: Sequence[int]
-) -> npt.NDArray[np.bool_]:
+def pack(lengths: Sequence[int]) -> list[tuple[int, int]]:
     """
-    Say which token may see which: bool ``[B, 1, T, T]``.
+    Find places in rows as long as the longest: each, longest first, where least is left over.
+
+    :param lengths: of what is to be placed.
+    :return: row and first token of each.
+    """
+    free: list[int] = []
+    places = [(0, 0)] * len(lengths)
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        fits = [row for row, left in enumerate(free) if left >= lengths[index]]
+        if not fits:
+            fits = [len(free)]
+            free.append(max(lengths))
+        row = min(fits, key=lambda row: free[row])
+        places[index] = (row, max(lengths) - free[row])
+        free[row] -= lengths[index]
+    return places
+
+
+def _mask(sample: Sample) -> npt.NDArray[np.bool_]:
+    """
+    Say which token may see which: bool ``[T, T]``.
 
     The stream sees the stream; a watch's text sees the system turn and itself; its anchors see
     the stream but for the anchor in whose place they stand, its text, and themselves alone.
     """
-    length = owner.shape[1]
-    index = np.arange(length)
+    index = np.arange(len(sample.owner))
     causal = index[:, None] >= index
-    row, column = owner[:, :, None], owner[:, None, :]
-    is_anchor = stands_for >= 0
-    of_system = index < np.asarray(system_tokens)[:, None, None]
-    of_stream = (column == 0) & ((row == 0) | is_anchor[:, :, None] | of_system)
-    of_watch = (column == row) & (row > 0) & ~is_anchor[:, None, :]
-    replaced = index == stands_for[:, :, None]
-    mask = causal & (of_stream | of_watch) & ~replaced
-    mask |= index[:, None] == index
-    return mask[:, None]
+    row, column = sample.owner[:, None], sample.owner
+    is_anchor = sample.stands_for >= 0
+    of_system = index < sample.system_tokens
+    of_stream = (column == 0) & ((row == 0) | is_anchor[:, None] | of_system)
+    of_watch = (column == row) & (row > 0) & ~is_anchor
+    replaced = index == sample.stands_for[:, None]
+    mask: npt.NDArray[np.bool_] = causal & (of_stream | of_watch) & ~replaced
+    return mask | (index[:, None] == index)

@@ -1,5 +1,7 @@
 from dataclasses import replace
+from itertools import pairwise
 
+from hypothesis import given, strategies as st
 import numpy as np
 import pytest
 import torch
@@ -10,13 +12,14 @@ from roma_ros.policy.triggers import TriggerConfig
 from roma_ros.runtime.engine import StepOutput
 from roma_ros.runtime.session import SessionConfig, StreamSession
 from roma_ros.runtime.torch_engine import TorchEngine
-from roma_ros.training.batching import collate, make_sample
+from roma_ros.training.batching import collate, make_sample, pack
 from roma_ros.training.forward import (
     embed_batch,
     encode_audio,
     encode_video,
     forward_batch,
 )
+from roma_ros.training.losses import language_loss, speak_loss
 from roma_ros.training.supervision import supervise_tabletop, Supervision, Turn
 from roma_ros.training.tabletop.labels import Event, Question
 
@@ -202,3 +205,54 @@ def test_labels_and_units_must_fit(small_roma, protocol, make_stream):
 
     with pytest.raises(ValueError, match='1 units, 2 stated'):
         make_sample(features, Supervision(2, labels=(False,) * 2), protocol)
+
+
+def test_streams_of_different_lengths_share_rows_and_learn_what_they_learn_alone(
+    small_roma, protocol, make_stream
+):
+    processor = UnitProcessor(small_roma.config.processor)
+    samples = []
+    for seed, duration_s in enumerate((12, 2, 3, 1)):
+        stream = make_stream(seed, duration_s=duration_s, narrate=seed != 1)
+        features = [processor(stream.unit(i)) for i in range(duration_s)]
+        samples.append(make_sample(features, supervise_tabletop(stream), protocol))
+
+    packed = collate(samples, protocol)
+    alone = [collate([sample], protocol) for sample in samples]
+
+    assert packed.token_ids.shape == (2, len(samples[0].token_ids))
+    with torch.no_grad():
+        together = forward_batch(small_roma, packed)
+        apart = [forward_batch(small_roma, batch) for batch in alone]
+    for name in ('speak_logits', 'lm_logits'):
+        expected = torch.cat([getattr(output, name) for output in apart])
+        torch.testing.assert_close(getattr(together, name), expected, atol=1e-4, rtol=1e-4)
+    labels = torch.cat([batch.speak_labels for batch in alone])
+    targets = torch.cat([batch.lm_targets for batch in alone])
+    assert torch.equal(packed.speak_labels, labels)
+    assert torch.equal(packed.lm_targets, targets)
+    assert len(labels) > 10
+    assert len(targets) > 5
+    for loss, logits, truth in (
+        (speak_loss, 'speak_logits', labels),
+        (language_loss, 'lm_logits', targets),
+    ):
+        expected = loss(torch.cat([getattr(output, logits) for output in apart]), truth)
+        torch.testing.assert_close(loss(getattr(together, logits), truth), expected)
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=20))
+def test_packed_lengths_never_meet_and_leave_no_two_rows_that_fit_in_one(lengths):
+    places = pack(lengths)
+
+    rows: dict[int, list[tuple[int, int]]] = {}
+    for (row, start), length in zip(places, lengths, strict=True):
+        rows.setdefault(row, []).append((start, start + length))
+    for spans in rows.values():
+        spans.sort()
+        assert spans[0][0] == 0
+        assert all(a[1] == b[0] for a, b in pairwise(spans))
+        assert spans[-1][1] <= max(lengths)
+    used = sorted(spans[-1][1] for spans in rows.values())
+    assert len(used) == 1 or used[0] + used[1] > max(lengths)
+    assert sorted(rows) == list(range(len(rows)))
