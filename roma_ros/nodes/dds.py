@@ -27,7 +27,8 @@ def set_dds_defaults(
 
     :param environment: what to change.
     :param reach: ``localhost``: this machine alone; ``network``: as far as DDS reaches.
-        ``ROS_AUTOMATIC_DISCOVERY_RANGE`` goes before it.
+        ``ROS_AUTOMATIC_DISCOVERY_RANGE`` goes before it, and ``LOCALHOST`` is put into effect
+        by the profile in its place.
     """
     chosen = environment.get('ROS_AUTOMATIC_DISCOVERY_RANGE')
     if chosen:
@@ -38,6 +39,10 @@ def set_dds_defaults(
         return
     if any(environment.get(name) for name in _FAST_DDS_VARIABLES):
         return
+    if chosen == 'LOCALHOST':
+        # The profile keeps to this machine, and better: with the variable, rmw_fastrtps opens
+        # sockets on 0.0.0.0 and on the network's address beside those of the profile.
+        del environment['ROS_AUTOMATIC_DISCOVERY_RANGE']
     profile = f'fastdds_{reach}.xml'
     environment[_profile_variable()] = str(share_folder() / 'config' / profile)
 

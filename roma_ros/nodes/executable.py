@@ -9,12 +9,15 @@ import time
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 import rclpy.logging
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from .executors import PatientExecutor
 
+#: What the ROS client library itself complains of.
+RCLError = rclpy_implementation.RCLError
 #: How long a signal may wait for the executor [s].
 _SIGNAL_PERIOD_S = 0.1
 #: How long the executor goes on for the answers that a node owes at its end [s].
@@ -30,10 +33,11 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
     rclpy's own signal handlers invalidate the context at once, and then nothing can be published
     or flushed any more; here the node is destroyed first. A second signal ends the process.
 
-    :param make_node: makes the node; ValueError, OSError and ImportError are logged as what the
-        user can mend. The node's ``destroy_node`` stops its threads. A node that ends by itself
-        has the properties ``finished`` and ``exit_code``; one that owes answers at its end has a
-        method ``prepare_to_end``, and the executor serves it a moment longer.
+    :param make_node: makes the node; ValueError, OSError, ImportError and errors of the ROS
+        client library are logged as what the user can mend. The node's ``destroy_node`` stops its
+        threads. A node that ends by itself has the properties ``finished`` and ``exit_code``; one
+        that owes answers at its end has a method ``prepare_to_end``, and the executor serves it a
+        moment longer.
     :param args: ROS arguments; None: those of the command line.
     :return: exit code: 1 when the node could not be made, else the node's own, or 0.
     """
@@ -46,13 +50,15 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except RCLError as error:  # as where security is on, and there is no keystore
+        return _cannot_start(error)
     try:
         try:
             node = make_node()
-        except (ImportError, OSError, ValueError) as error:
-            rclpy.logging.get_logger('roma_ros').fatal(f'cannot start: {error}')
-            return 1
+        except (ImportError, OSError, RCLError, ValueError) as error:
+            return _cannot_start(error)
         executor = PatientExecutor()
         executor.add_node(node)
         try:
@@ -69,6 +75,11 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
     code = getattr(node, 'exit_code', 0)
     _leave_hanging_threads(code)
     return code
+
+
+def _cannot_start(error: Exception) -> int:
+    rclpy.logging.get_logger('roma_ros').fatal(f'cannot start: {error}')
+    return 1
 
 
 def _say_last_words(node: Node, executor: PatientExecutor) -> None:

@@ -9,12 +9,15 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from .executable import RCLError
+
 
 class SideNode:
     """
     A node with a ROS context of its own, spun by a thread of its own inside ``with``.
 
     :param name: name of the node.
+    :raises OSError: on entering, when the ROS graph cannot be joined.
     """
 
     def __init__(self, name: str) -> None:
@@ -23,8 +26,14 @@ class SideNode:
         self._thread = threading.Thread(target=self._spin, name=name, daemon=True)
 
     def __enter__(self) -> Node:
-        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = rclpy.create_node(self._name, context=self._context)
+        try:
+            rclpy.init(
+                args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO
+            )
+            self._node = rclpy.create_node(self._name, context=self._context)
+        except RCLError as error:
+            rclpy.try_shutdown(context=self._context)
+            raise OSError(f'cannot join the ROS graph: {error}') from error
         self._thread.start()
         return self._node
 

@@ -6,13 +6,13 @@ import threading
 from typing import Any
 
 from action_msgs.msg import GoalStatus
-from rclpy.action import ActionClient
 from rclpy.node import Node
 from rclpy.task import Future
 
 from ..action import Ask
 from ..msg import Instruction
 from ..srv import AddInstruction, RemoveInstruction
+from .ask_client import AskClient
 from .newest_image import NewestImage
 from .watching import View, Watcher
 
@@ -47,7 +47,7 @@ class WebBridge:
         self._image_topic = image_topic
         self._add = node.create_client(AddInstruction, f'{roma}/add_instruction')
         self._remove = node.create_client(RemoveInstruction, f'{roma}/remove_instruction')
-        self._ask = ActionClient(node, Ask, f'{roma}/ask')
+        self._ask = AskClient(node, f'{roma}/ask')
 
     def view(self) -> dict[str, Any]:
         """Return what is known of the node, ready for JSON."""

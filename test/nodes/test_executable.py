@@ -1,3 +1,4 @@
+import os
 import signal
 import sys
 
@@ -6,6 +7,8 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from rcl_interfaces.srv import DescribeParameters, GetParameters
+
+from roma_ros.nodes.side import SideNode
 
 pytestmark = pytest.mark.ros
 
@@ -99,3 +102,25 @@ def test_parameters_can_be_asked_for(
     assert answer.descriptors[0].description
     assert node.stop() == 0
     assert 'Traceback' not in node.output
+
+
+def test_security_without_a_keystore_is_told_in_a_line(start_process, tmp_path):
+    environment = {
+        **os.environ,
+        'ROS_SECURITY_ENABLE': 'true',
+        'ROS_SECURITY_STRATEGY': 'Enforce',
+        'ROS_SECURITY_KEYSTORE': str(tmp_path / 'nowhere'),
+    }
+    node = start_process(sys.executable, '-c', NODE, cwd=tmp_path, env=environment)
+    assert node.join() == 1
+    assert 'cannot start: ' in node.output
+    assert 'nowhere' in node.output
+    assert 'Traceback' not in node.output
+
+
+def test_a_command_beside_the_nodes_says_it_too(tmp_path, monkeypatch):
+    monkeypatch.setenv('ROS_SECURITY_ENABLE', 'true')
+    monkeypatch.setenv('ROS_SECURITY_STRATEGY', 'Enforce')
+    monkeypatch.setenv('ROS_SECURITY_KEYSTORE', str(tmp_path / 'nowhere'))
+    with pytest.raises(OSError, match=r'cannot join the ROS graph: .*nowhere'), SideNode('side'):
+        pass
