@@ -36,8 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         '--quantize',
         default='',
-        choices=('int8', 'int4'),
-        help='store the weights of linear layers as whole numbers, with a scale for each 32',
+        choices=('int8', 'int4', 'w8a8'),
+        help='store the weights of linear layers as whole numbers, with a scale for each 32; '
+        'w8a8: of 8 bits, and round what goes into the layers to 8 bits, too, for CPUs alone',
     )
     parser.add_argument(
         '--capacity', type=int, metavar='TOKENS', help='of the cache, fixed; else any'

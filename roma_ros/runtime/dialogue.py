@@ -221,9 +221,10 @@ class Dialogue:
 
     def _best(self, lm_logits: torch.Tensor) -> int:
         """Return the most probable token of those that can be said."""
-        score, index = (lm_logits + self._speakable).max(dim=0)
+        scores = lm_logits + self._speakable
+        index = scores.argmax()
         # One transfer for both; a double holds every index.
-        best, token_id = torch.stack([score.double(), index.double()]).tolist()
+        best, token_id = torch.stack([scores[index].double(), index.double()]).tolist()
         if not math.isfinite(best):
             raise FloatingPointError('the network gave scores of words that are not finite')
         return int(token_id)

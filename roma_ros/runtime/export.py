@@ -41,7 +41,8 @@ def export_model(
     :param model: folder of the checkpoint, or ``owner/name`` of a fetched one.
     :param folder: made where it is missing; graphs in it are replaced.
     :param dtype: of weights, activations and cache.
-    :param quantize: int8 or int4: store linear layers' weights so; empty: as ``dtype``.
+    :param quantize: int8 or int4: store linear layers' weights so; w8a8: round what goes into
+        them, too, in float32 alone; empty: as ``dtype``.
     :param capacity: tokens of the cache; None: any. TensorRT wants a number.
     :param on_progress: takes what is being done, in words; what it raises ends the export.
     :return: what the folder holds.
@@ -52,6 +53,8 @@ def export_model(
         raise ValueError(
             f'quantize is {quantize!r}, expected one of {", ".join(QUANTIZATIONS)}, or nothing'
         )
+    if quantize == 'w8a8' and dtype != torch.float32:
+        raise ValueError(f'w8a8 is for graphs in float32, not in {dtype}')
     path = find_checkpoint(model)
     if any(folder.glob('*.safetensors')):
         raise ValueError(

@@ -26,7 +26,7 @@ class Manifest:
 
     :param model: ``name`` and ``digest`` of the checkpoint that they were made from.
     :param dtype: torch's name of the numbers: float32, float16 or bfloat16.
-    :param quantization: int8 or int4 where weights are stored so; else empty.
+    :param quantization: int8, int4 or w8a8 where weights are stored so; else empty.
     :param capacity: tokens of the cache; None: any.
     :param num_layers: L.
     :param num_kv_heads: G.
@@ -122,6 +122,14 @@ def read_manifest(folder: Path) -> Manifest:
     if missing:
         raise FileNotFoundError(f'no {", ".join(missing)}.onnx; run `roma export` again: {folder}')
     return Manifest(**(values | {'inv_freq': tuple(values['inv_freq'])}))
+
+
+def read_embeddings(folder: Path, manifest: Manifest) -> torch.Tensor:
+    """Return the table of token embeddings, ``[V, C]``, mapped from the embed graph's weights."""
+    shape = (manifest.vocab_size, manifest.hidden_size)
+    file = folder / 'embed.onnx.data'
+    flat = torch.from_file(str(file), size=shape[0] * shape[1], dtype=manifest.torch_dtype)
+    return flat.reshape(shape)
 
 
 def read_graph_config(folder: Path) -> RomaConfig:

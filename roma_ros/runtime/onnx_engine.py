@@ -1,5 +1,6 @@
 """The engine on ONNX Runtime, on a CPU or through CUDA, over graphs that were exported."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from ..model.config import RomaConfig
 from ..model.processor import UnitFeatures
 from ..model.thinker import causal_mask
 from .engine import StepOutput
-from .exported import GRAPH_NAMES, Manifest, read_manifest
+from .exported import Manifest, read_embeddings, read_manifest
 from .kv_cache import KVCache
 from .unit_layout import encode_unit, wrapper_ids
 
@@ -25,6 +26,8 @@ _ELEMENT_TYPES = {
     torch.float16: 10,
     torch.bfloat16: 16,
 }
+#: Numbers of tokens for which a cache keeps bindings: words, units, what stands around them.
+_MAX_BOUND_STEPS = 8
 
 
 class OnnxEngine:
@@ -51,10 +54,12 @@ class OnnxEngine:
         self.vocab_size = self._manifest.vocab_size
         self._sessions = {
             name: _open_session(folder / f'{name}.onnx', device, threads, self._manifest)
-            for name in GRAPH_NAMES
+            for name in ('vision', 'audio', 'step')
         }
-        # The buffers of a cache are bound once.
-        self._bindings: WeakKeyDictionary[KVCache, Any] = WeakKeyDictionary()
+        self._embeddings = read_embeddings(folder, self._manifest).to(device)
+        # The buffers of a cache are bound once for each number of tokens that it is given.
+        self._steps: WeakKeyDictionary[KVCache, OrderedDict[tuple[int, int], _BoundStep]]
+        self._steps = WeakKeyDictionary()
         self._wrappers = self.embed(wrapper_ids(config.token_ids))
 
     def new_cache(self, capacity: int) -> KVCache:
@@ -67,8 +72,7 @@ class OnnxEngine:
 
     def embed(self, token_ids: Sequence[int]) -> torch.Tensor:
         """Look up the embeddings of text tokens, ``[n, C]``."""
-        inputs = {'token_ids': torch.tensor(token_ids)}
-        return self._run('embed', inputs, 'embeddings', len(token_ids))
+        return self._embeddings[torch.tensor(token_ids, device=self.device)]
 
     def step(
         self,
@@ -81,35 +85,25 @@ class OnnxEngine:
     ) -> StepOutput:
         """Read ``n`` tokens and append them to the cache; see :meth:`Engine.step`."""
         num_tokens = len(embeddings)
-        end = cache.length + num_tokens
         cache.check_room(num_tokens)
-        if mask is None:
-            mask = causal_mask(num_tokens, end, device=self.device)
-        output = StepOutput(
-            speak_logits=torch.empty(num_anchors, device=self.device),
-            lm_logits=torch.empty(self.vocab_size, device=self.device),
-        )
-        inputs = {
-            'embeddings': embeddings,
-            'position_ids': torch.from_numpy(position_ids),
-            'write_index': torch.tensor([cache.length]),
-            'mask': mask.reshape(1, 1, num_tokens, end),
-            'anchors': torch.arange(num_tokens - num_anchors, num_tokens),
-        }
-        self._launch('step', self._binding(cache), inputs, vars(output))
+        bound = self._bound_step(cache, num_tokens, num_anchors)
+        output = bound(embeddings, torch.from_numpy(position_ids), cache.length, mask)
         cache.advance(num_tokens)
         return output
 
-    def _binding(self, cache: KVCache) -> Any:
-        """Return the step's bindings, with the cache's buffers as inputs and as outputs."""
-        binding = self._bindings.get(cache)
-        if binding is None:
-            binding = self._bindings[cache] = self._sessions['step'].io_binding()
-            for index, (key, value) in enumerate(zip(cache.key, cache.value, strict=True)):
-                for name, buffer in ((f'key_{index}', key[None]), (f'value_{index}', value[None])):
-                    _bind(binding.bind_input, f'past_{name}', buffer)
-                    _bind(binding.bind_output, name, buffer)
-        return binding
+    def _bound_step(self, cache: KVCache, num_tokens: int, num_anchors: int) -> '_BoundStep':
+        """Return the step for so many tokens, bound to a cache; those used last are kept."""
+        steps = self._steps.setdefault(cache, OrderedDict())
+        key = num_tokens, num_anchors
+        bound = steps.get(key)
+        if bound is None:
+            bound = steps[key] = _BoundStep(
+                self._sessions['step'], cache, self._embeddings.shape, key
+            )
+            if len(steps) > _MAX_BOUND_STEPS:
+                steps.popitem(last=False)
+        steps.move_to_end(key)
+        return bound
 
     def _run(
         self, name: str, inputs: Mapping[str, torch.Tensor], output: str, num_tokens: int
@@ -133,10 +127,85 @@ class OnnxEngine:
             _bind(binding.bind_input, key, value)
         for key, value in outputs.items():
             _bind(binding.bind_output, key, value)
-        if self.device.type == 'cuda':
-            # ONNX Runtime works on a stream of its own, and waits for that one by itself.
-            torch.cuda.current_stream(self.device).synchronize()
-        self._sessions[name].run_with_iobinding(binding)
+        _run_bound(self._sessions[name], binding, self.device)
+
+
+class _BoundStep:
+    """
+    The step for one number of tokens, over one cache, with memory of its own for what is small.
+
+    Binding costs more than all else around a word; so all is bound once, and a step copies its
+    input to where the graph reads it. The mask alone grows with the cache.
+
+    :param session: of the step graph.
+    :param cache: bound as input and as output.
+    :param table: shape of the table of embeddings, (V, C).
+    :param sizes: tokens n, and anchors A.
+    """
+
+    def __init__(
+        self, session: Any, cache: KVCache, table: Sequence[int], sizes: tuple[int, int]
+    ) -> None:
+        num_tokens, num_anchors = sizes
+        vocab_size, width = table
+        self._session = session
+        self._device = device = cache.key.device
+        self._binding = session.io_binding()
+        self._embeddings = torch.empty((num_tokens, width), dtype=cache.key.dtype, device=device)
+        self._position_ids = torch.empty((3, num_tokens), dtype=torch.int64, device=device)
+        self._write_index = torch.empty(1, dtype=torch.int64, device=device)
+        self._anchors = torch.arange(num_tokens - num_anchors, num_tokens, device=device)
+        self._speak_logits = torch.empty(num_anchors, device=device)
+        self._lm_logits = torch.empty(vocab_size, device=device)
+        # A word sees all that is cached.
+        self._seen = torch.ones(
+            cache.capacity * (num_tokens == 1), dtype=torch.bool, device=device
+        )
+        for name in ('embeddings', 'position_ids', 'write_index', 'anchors'):
+            _bind(self._binding.bind_input, name, getattr(self, f'_{name}'))
+        for name in ('speak_logits', 'lm_logits'):
+            _bind(self._binding.bind_output, name, getattr(self, f'_{name}'))
+        for index, (key, value) in enumerate(zip(cache.key, cache.value, strict=True)):
+            for name, buffer in ((f'key_{index}', key[None]), (f'value_{index}', value[None])):
+                _bind(self._binding.bind_input, f'past_{name}', buffer)
+                _bind(self._binding.bind_output, name, buffer)
+
+    def __call__(
+        self,
+        embeddings: torch.Tensor,
+        position_ids: torch.Tensor,
+        length: int,
+        mask: torch.Tensor | None,
+    ) -> StepOutput:
+        """
+        Run; see :meth:`Engine.step`.
+
+        :param embeddings: ``[n, C]``.
+        :param position_ids: int64 ``[3, n]``.
+        :param length: tokens in the cache.
+        :param mask: bool ``[n, length + n]``, or None.
+        """
+        num_tokens = len(embeddings)
+        end = length + num_tokens
+        if mask is None:
+            is_word = num_tokens == 1
+            mask = (
+                self._seen[:end] if is_word else causal_mask(num_tokens, end, device=self._device)
+            )
+        self._embeddings.copy_(embeddings)
+        self._position_ids.copy_(position_ids)
+        self._write_index.fill_(length)
+        seen = mask.reshape(1, 1, num_tokens, end).contiguous()
+        _bind(self._binding.bind_input, 'mask', seen)
+        _run_bound(self._session, self._binding, self._device)
+        return StepOutput(self._speak_logits.clone(), self._lm_logits.clone())
+
+
+def _run_bound(session: Any, binding: Any, device: torch.device) -> None:
+    if device.type == 'cuda':
+        # ONNX Runtime works on a stream of its own, and waits for that one by itself.
+        torch.cuda.current_stream(device).synchronize()
+    session.run_with_iobinding(binding)
 
 
 def _bind(bind: Callable[..., None], name: str, tensor: torch.Tensor) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from ..model.config import RomaConfig
 from ..model.store import roma_home
-from .exported import Manifest, MANIFEST_NAME, read_manifest
+from .exported import MANIFEST_NAME, read_embeddings, read_manifest
 from .made_once import make_once, remove_stale
 from .session import max_unit_tokens
 from .tensorrt_build import (
@@ -130,14 +130,6 @@ def load_plans(
         config,
         capacity=purpose['capacity'],
     )
-
-
-def read_embeddings(graphs: Path, manifest: Manifest) -> torch.Tensor:
-    """Return the table of token embeddings, ``[V, C]``, mapped from the embed graph's weights."""
-    shape = (manifest.vocab_size, manifest.hidden_size)
-    file = graphs / 'embed.onnx.data'
-    flat = torch.from_file(str(file), size=shape[0] * shape[1], dtype=manifest.torch_dtype)
-    return flat.reshape(shape)
 
 
 def gpu_name() -> str:

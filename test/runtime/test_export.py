@@ -104,7 +104,8 @@ def test_a_checkpoint_is_not_written_over(make_checkpoint):
 
 # On a CPU, products with weights of 8 bits round the activations, too.
 @pytest.mark.parametrize(
-    ('name', 'share', 'tolerance'), [('int8', 0.4, 0.25), ('int4', 0.3, TOLERANCE)]
+    ('name', 'share', 'tolerance'),
+    [('int8', 0.4, 0.25), ('int4', 0.3, TOLERANCE), ('w8a8', 0.3, 0.25)],
 )
 def test_quantized_graphs_are_torch_with_rounded_weights(tmp_path, graphs, name, share, tolerance):
     manifest = export_model(ROMA_TINY, tmp_path, quantize=name)
@@ -131,9 +132,25 @@ def test_quantized_graphs_are_torch_with_rounded_weights(tmp_path, graphs, name,
 
 def rounded(weight: torch.Tensor, name: str) -> torch.Tensor:
     limit = 2 ** (QUANTIZATIONS[name].bits - 1) - 1
-    blocks = weight.reshape(len(weight), -1, 32)
+    blocks = weight.reshape(len(weight), -1, QUANTIZATIONS[name].block or weight.shape[1])
     scales = blocks.abs().amax(dim=-1, keepdim=True) / limit
     return ((blocks / scales).round() * scales).reshape(weight.shape)
+
+
+def test_rounded_activations_are_standard_operators_on_whole_numbers(tmp_path, make_checkpoint):
+    export_model(make_checkpoint(), tmp_path, quantize='w8a8')
+    model = onnx.load(tmp_path / 'step.onnx')
+    onnx.checker.check_model(model, full_check=True)
+    kinds = [node.op_type for node in model.graph.node]
+    assert {node.domain for node in model.graph.node} == {''}
+    assert kinds.count('MatMulInteger') == kinds.count('DynamicQuantizeLinear') > 20
+    assert 'MatMul' not in kinds
+
+
+def test_rounded_activations_are_for_float32_alone(tmp_path):
+    with pytest.raises(ValueError, match=r'w8a8 is for graphs in float32, not in torch\.bfloat16'):
+        export_model(ROMA_TINY, tmp_path, quantize='w8a8', dtype=torch.bfloat16)
+    assert not list(tmp_path.iterdir())
 
 
 def test_four_bits_are_packed_as_onnx_reads_them():

@@ -6,6 +6,7 @@ from pathlib import Path
 import sys
 
 import numpy as np
+from onnxruntime import InferenceSession
 import pytest
 import torch
 
@@ -102,10 +103,28 @@ def test_caches_of_one_engine_do_not_mix(onnx_engine):
 def test_a_cache_that_is_gone_takes_its_bindings_along(onnx_engine):
     cache = onnx_engine.new_cache(64)
     read(onnx_engine, cache, 2)
-    assert len(onnx_engine._bindings) == 1
+    assert len(onnx_engine._steps) == 1
     del cache
     gc.collect()
-    assert len(onnx_engine._bindings) == 0
+    assert len(onnx_engine._steps) == 0
+
+
+def test_bindings_are_kept_for_the_last_few_lengths_alone(onnx_engine):
+    cache = onnx_engine.new_cache(256)
+    for num_tokens in (1, *range(2, 15), 1):
+        read(onnx_engine, cache, num_tokens)
+        read(onnx_engine, cache, 1)
+    kept = list(onnx_engine._steps[cache])
+    assert len(kept) == 8
+    assert kept[-1] == (1, 1)
+    assert (2, 1) not in kept
+
+
+def test_the_embed_graph_holds_what_embed_returns(onnx_engine, graphs):
+    session = InferenceSession(graphs / 'embed.onnx', providers=['CPUExecutionProvider'])
+    token_ids = np.array([5, 0, onnx_engine.vocab_size - 1])
+    (expected,) = session.run(None, {'token_ids': token_ids})
+    assert np.array_equal(onnx_engine.embed(token_ids.tolist()).numpy(), expected)
 
 
 def test_results_stay_when_the_next_step_is_taken(onnx_engine):

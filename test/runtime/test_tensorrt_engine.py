@@ -20,11 +20,11 @@ from roma_ros.model.thinker import RomaModel
 from roma_ros.runtime import tensorrt_build
 from roma_ros.runtime.engine_check import compare_engines
 from roma_ros.runtime.export import export_model, TOLERANCE
-from roma_ros.runtime.exported import read_graph_config, read_manifest
+from roma_ros.runtime.exported import read_embeddings, read_graph_config, read_manifest
 from roma_ros.runtime.factory import load_runtime
 from roma_ros.runtime.graphs.step import write_step
 from roma_ros.runtime.graphs.towers import write_audio, write_vision
-from roma_ros.runtime.plan_store import default_capacity, read_embeddings, stored_plans
+from roma_ros.runtime.plan_store import default_capacity, stored_plans
 from roma_ros.runtime.session import SessionConfig, StreamSession
 from roma_ros.runtime.tensorrt_build import (
     build_plan,

@@ -156,21 +156,44 @@ class GraphBuilder:
         """
         matrix = weight.detach().t()  # [K, N]
         quantization = self._quantization
-        if quantization is not None and len(matrix) % quantization.block == 0:
-            values, scales = quantize(matrix, quantization, scale_dtype=self.dtype)
-            stored = self.op(
-                'DequantizeLinear',
-                self._store(f'{name}.weight', quantization.tensor_type, matrix.shape, values),
-                self.weight(f'{name}.scale', scales),
-                axis=0,
-                block_size=quantization.block,
-            )
+        if quantization is None or (quantization.block and len(matrix) % quantization.block):
+            product = 'MatMul', x, self.weight(f'{name}.weight', matrix)
+        elif quantization.activations:
+            product = self._product_of_integers(x, name, matrix, quantization)
         else:
-            stored = self.weight(f'{name}.weight', matrix)
+            product = 'MatMul', x, self._dequantized(name, matrix, quantization)
         if bias is None:
-            return self.op('MatMul', x, stored, output=output)
-        product = self.op('MatMul', x, stored)
-        return self.op('Add', product, self.weight(f'{name}.bias', bias), output=output)
+            return self.op(*product, output=output)
+        stored_bias = self.weight(f'{name}.bias', bias)
+        return self.op('Add', self.op(*product), stored_bias, output=output)
+
+    def _dequantized(self, name: str, matrix: torch.Tensor, quantization: Quantization) -> str:
+        """Return a matrix that is stored in whole numbers."""
+        values, scales = quantize(matrix, quantization, scale_dtype=self.dtype)
+        return self.op(
+            'DequantizeLinear',
+            self._store(f'{name}.weight', quantization.tensor_type, matrix.shape, values),
+            self.weight(f'{name}.scale', scales),
+            axis=0,
+            block_size=quantization.block,
+        )
+
+    def _product_of_integers(
+        self, x: str, name: str, matrix: torch.Tensor, quantization: Quantization
+    ) -> tuple[str, str, str]:
+        """Round x to 8 bits; return the operator, and its inputs, that ends the product."""
+        values, scales = quantize(matrix, quantization, scale_dtype=self.dtype)
+        stored = self._store(f'{name}.weight', quantization.tensor_type, matrix.shape, values)
+        rounded, scale, zero = self._rounded(x)
+        product = self.cast(self.op('MatMulInteger', rounded, stored, zero), self.dtype)
+        return 'Mul', product, self.op('Mul', scale, self.weight(f'{name}.scale', scales))
+
+    def _rounded(self, x: str) -> tuple[str, ...]:
+        """Return a value in 8 bits, its scale and its zero."""
+        name = self._node_name('DynamicQuantizeLinear')
+        outputs = tuple(f'{name}:{index}' for index in range(3))
+        self._nodes.append(helper.make_node('DynamicQuantizeLinear', [x], outputs, name=name))
+        return outputs
 
     def rms_norm(self, x: str, name: str, weight: torch.Tensor, epsilon: float) -> str:
         """Add an RMS norm over the last axis, in float32 within."""
