@@ -38,6 +38,8 @@ class Sample:
     :param speak_rows: int64 ``[M]``, the anchors that have a label.
     :param speak_labels: float32 ``[M]``, 1: speak.
     :param speak_names: whose each is: narrate, listen, or the sense of an alert.
+    :param speak_units: int64 ``[M]``, the unit of each.
+    :param speak_texts: the condition of each; empty: the stream's own.
     """
 
     features: tuple[UnitFeatures, ...]
@@ -52,6 +54,8 @@ class Sample:
     speak_rows: npt.NDArray[np.int64]
     speak_labels: npt.NDArray[np.float32]
     speak_names: tuple[str, ...]
+    speak_units: npt.NDArray[np.int64]
+    speak_texts: tuple[str, ...]
 
 
 @dataclass
@@ -67,7 +71,7 @@ class _Layout:
     next_position: int = 0
     lm: list[tuple[int, int]] = field(default_factory=list)
     lm_turns: list[tuple[str, int, int]] = field(default_factory=list)
-    speak: list[tuple[int, bool, str]] = field(default_factory=list)
+    speak: list[tuple[int, bool, str, int, str]] = field(default_factory=list)
 
     def add(
         self,
@@ -176,9 +180,11 @@ def make_sample(
         lm_rows=np.array([row for row, _ in layout.lm], dtype=np.int64),
         lm_targets=np.array([target for _, target in layout.lm], dtype=np.int64),
         lm_turns=tuple(layout.lm_turns),
-        speak_rows=np.array([row for row, _, _ in layout.speak], dtype=np.int64),
-        speak_labels=np.array([label for _, label, _ in layout.speak], dtype=np.float32),
-        speak_names=tuple(name for _, _, name in layout.speak),
+        speak_rows=np.array([item[0] for item in layout.speak], dtype=np.int64),
+        speak_labels=np.array([item[1] for item in layout.speak], dtype=np.float32),
+        speak_names=tuple(item[2] for item in layout.speak),
+        speak_units=np.array([item[3] for item in layout.speak], dtype=np.int64),
+        speak_texts=tuple(item[4] for item in layout.speak),
     )
 
 
@@ -196,11 +202,11 @@ def _check(features: Sequence[UnitFeatures], supervision: Supervision) -> None:
 def _label(layout: _Layout, supervision: Supervision, unit: int, anchor: int) -> None:
     label = supervision.labels[unit]
     if label is not None:
-        layout.speak.append((anchor, label, supervision.name))
+        layout.speak.append((anchor, label, supervision.name, unit, ''))
     for number, watch in enumerate(supervision.watches, 1):
         label = watch.labels[unit]
         if label is not None:
-            layout.speak.append((anchor + number, label, watch.sense))
+            layout.speak.append((anchor + number, label, watch.sense, unit, watch.text))
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,6 +230,8 @@ class Batch:
     :param speak_rows: ``[M]``.
     :param speak_labels: float32 ``[M]``.
     :param speak_names: of each label.
+    :param speak_units: ``[M]``, index among all units of the batch.
+    :param speak_texts: the condition of each label; empty: the stream's own.
     """
 
     token_ids: torch.Tensor
@@ -241,6 +249,8 @@ class Batch:
     speak_rows: torch.Tensor
     speak_labels: torch.Tensor
     speak_names: tuple[str, ...]
+    speak_units: torch.Tensor
+    speak_texts: tuple[str, ...]
 
 
 def collate(samples: Sequence[Sample], protocol: Protocol) -> Batch:
@@ -267,6 +277,7 @@ def collate(samples: Sequence[Sample], protocol: Protocol) -> Batch:
         lm_turns += [(t, a + num_targets, b + num_targets) for t, a, b in sample.lm_turns]
         num_targets += len(sample.lm_rows)
     units = [features for sample in samples for features in sample.features]
+    firsts = np.cumsum([0, *(len(sample.features) for sample in samples[:-1])])
     pixels = [f.pixel_values for f in units if f.pixel_values is not None]
     mels = [f.mel for f in units if f.mel is not None]
 
@@ -295,6 +306,10 @@ def collate(samples: Sequence[Sample], protocol: Protocol) -> Batch:
         speak_rows=rows_of([sample.speak_rows for sample in samples]),
         speak_labels=torch.from_numpy(np.concatenate([s.speak_labels for s in samples])),
         speak_names=tuple(name for sample in samples for name in sample.speak_names),
+        speak_units=torch.from_numpy(
+            np.concatenate([s.speak_units + n for s, n in zip(samples, firsts, strict=True)])
+        ),
+        speak_texts=tuple(text for sample in samples for text in sample.speak_texts),
     )
 
 

@@ -20,6 +20,8 @@ _TENSORS_NAME = 'trainer.safetensors'
 #: In the names of added matrices.
 _ADAPTER = '.lora_'
 _MOMENTS = ('exp_avg', 'exp_avg_sq', 'step')
+#: What is thrown away in the end.
+_PROBES = ('probes', 'anchor_probe')
 #: Checkpoints kept; older ones are deleted.
 _MAX_KEPT = 2
 
@@ -66,7 +68,11 @@ def save_checkpoint(
     shutil.rmtree(part, ignore_errors=True)
     with without_adapters(objective.model):
         save_roma(objective.model, part, tokenizer=tokenizer)
-    tensors = {f'probes.{k}': v.contiguous() for k, v in objective.probes.state_dict().items()}
+    tensors = {
+        f'{probe}.{k}': v.contiguous()
+        for probe in _PROBES
+        for k, v in getattr(objective, probe).state_dict().items()
+    }
     for name, parameter in names.items():
         if _ADAPTER in name:
             tensors[name] = parameter.detach().contiguous()
@@ -100,9 +106,14 @@ def load_weights(checkpoint: Path, objective: Objective) -> None:
     loaded = load_roma(checkpoint).model.state_dict()
     objective.model.load_state_dict(loaded)
     tensors = load_file(checkpoint / _TENSORS_NAME)
-    objective.probes.load_state_dict(
-        {k.removeprefix('probes.'): v for k, v in tensors.items() if k.startswith('probes.')}
-    )
+    for probe in _PROBES:
+        getattr(objective, probe).load_state_dict(
+            {
+                k.removeprefix(f'{probe}.'): v
+                for k, v in tensors.items()
+                if k.startswith(f'{probe}.')
+            }
+        )
 
 
 def load_optimizer(

@@ -38,6 +38,7 @@ class Phase:
         does, by the probability that it does not say a token of silence (for comparison: nothing
         at run time reads it).
     :param tower_weight: of the towers' exact labels beside the stage's own loss; 0: none.
+    :param anchor_weight: of what an alert's anchor has to know; see ``anchor_probe``; 0: none.
     :param train: ``all``; ``decoder``: all but the towers, as published; ``adapters``: small
         matrices added to the decoder (LoRA), and the speak head; ``head``: the speak head alone.
     :param adapter_rank: of the added matrices.
@@ -59,6 +60,7 @@ class Phase:
     positive_weight: float = 3.0
     decided_by: Decider = 'head'
     tower_weight: float = 0.0
+    anchor_weight: float = 0.0
     train: Part = 'all'
     adapter_rank: int = 64
     accumulate: int = 1

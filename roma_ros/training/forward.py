@@ -11,14 +11,16 @@ from .batching import Batch
 
 class BatchOutput(NamedTuple):
     """
-    ``lm_logits``: ``[N, V]`` at ``lm_rows``; ``speak_logits``: ``[M]`` at ``speak_rows``.
+    What the decoder gives at the rows that have targets.
 
-    ``speak_hidden``: ``[M, C]`` at ``speak_rows``, as the lm head reads it.
+    ``lm_logits`` is ``[N, V]`` at ``lm_rows``, ``speak_logits`` ``[M]`` at ``speak_rows``, and
+    ``speak_states`` ``[K, M, C]`` the states there that the speak head mixes; the lm head reads
+    the last.
     """
 
     lm_logits: torch.Tensor
     speak_logits: torch.Tensor
-    speak_hidden: torch.Tensor
+    speak_states: torch.Tensor
 
 
 def encode_video(model: RomaModel, batch: Batch) -> torch.Tensor:
@@ -83,7 +85,7 @@ def decode_batch(
         )
     lm_hidden = output.last_hidden.flatten(0, 1)[batch.lm_rows.to(device)]
     states = output.anchor_states.flatten(1, 2)[:, batch.speak_rows.to(device)]
-    return BatchOutput(model.lm_logits(lm_hidden).float(), model.speak_logits(states), states[-1])
+    return BatchOutput(model.lm_logits(lm_hidden).float(), model.speak_logits(states), states)
 
 
 def forward_batch(model: RomaModel, batch: Batch) -> BatchOutput:

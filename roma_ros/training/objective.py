@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from ..model.thinker import RomaModel
+from .anchor_probe import AnchorProbe
 from .curriculum import Phase
 from .data import TrainingBatch
 from .forward import BatchOutput, decode_batch, encode_audio, encode_video
@@ -37,7 +38,9 @@ class Objective(nn.Module):
     def __init__(self, model: RomaModel) -> None:
         super().__init__()
         self.model = model
-        self.probes = TowerProbes(model.config.thinker.text_config.hidden_size)
+        width = model.config.thinker.text_config.hidden_size
+        self.probes = TowerProbes(width)
+        self.anchor_probe = AnchorProbe(width)
 
     def forward(self, item: TrainingBatch, phase: Phase) -> Outcome:
         """Return the loss of a batch, and its parts."""
@@ -82,6 +85,11 @@ class Objective(nn.Module):
             else:
                 losses['when'], output = self._decide_by_token(output, labels, phase)
             total = total + losses['when']
+            if phase.anchor_weight and item.towers is not None:
+                losses['known'] = self.anchor_probe(
+                    output.speak_states[0], item.batch, item.towers.to(device)
+                )
+                total = total + phase.anchor_weight * losses['known']
         return Outcome(total, losses, output, logits)
 
     def _decide_by_token(
@@ -89,7 +97,7 @@ class Objective(nn.Module):
     ) -> tuple[torch.Tensor, BatchOutput]:
         """Let the lm head decide; a token that no stream holds stands for silence."""
         names = self.model.token_ids
-        logits = self.model.lm_logits(output.speak_hidden)
+        logits = self.model.lm_logits(output.speak_states[-1])
         loss = silence_loss(
             logits,
             labels,
@@ -114,6 +122,8 @@ def trained_parameters(objective: Objective, phase: Phase) -> dict[str, nn.Param
     for name, parameter in objective.named_parameters():
         if name.startswith('probes.'):
             wanted = uses_probes and phase.train == 'all'
+        elif name.startswith('anchor_probe.'):
+            wanted = phase.objective == 'speak' and phase.anchor_weight > 0
         elif phase.train in ('head', 'adapters'):
             wanted = name.startswith('model.speak_head.') or '.lora_' in name
         elif phase.objective == 'towers':
