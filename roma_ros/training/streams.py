@@ -167,7 +167,8 @@ def _supervise_questions(
     """Of questions only the moments of the answers are labelled (release)."""
     labels: list[Label] = [None] * num_units
     turns: dict[int, Turn] = {}
-    typed = sorted((q for q in record.queries if not q.audio), key=lambda q: q.time_s)
+    # One without words stands for what is asked aloud in the recording itself.
+    typed = sorted((q for q in record.queries if q.text and not q.audio), key=lambda q: q.time_s)
     for unit, text in sorted(due.items()):
         # The question that an answer belongs to is the last one before it that has none yet.
         asked = [q for q in typed if unit_of(q.time_s) <= unit]

@@ -151,6 +151,16 @@ def test_questions_teach_words_and_only_the_moments_of_spoken_ones():
     ]
 
 
+def test_what_is_asked_aloud_in_the_recording_teaches_when_it_ends():
+    record = StreamRecord(
+        'q', 'turn-taking', ('v.mp4',), (Query(''),), (Answer('a cup', 1.0), Answer('red', 2.9))
+    )
+    supervision = supervise_record(record, 4)
+
+    assert supervision.labels == (True, None, True, None)
+    assert [turn.question for turn in supervision.turns.values()] == ['', '']
+
+
 def test_a_labelled_bag_becomes_records(tmp_path: Path):
     store = get_typestore(Stores.ROS2_KILTED)
     image, header, stamp = (

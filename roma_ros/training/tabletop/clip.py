@@ -40,6 +40,24 @@ def write_clip(stream: TabletopStream, path: Path) -> Path:
     """
     if path.suffix != '.mp4':
         raise ValueError(f'got the name {path.name}: a clip is a .mp4 file')
+    _write(path, _pictures(stream), stream)
+    labels = path.with_suffix('.json')
+    labels.write_text(json.dumps(labels_of(stream), indent=1) + '\n', encoding='utf-8')
+    return labels
+
+
+def write_media(stream: TabletopStream, path: Path) -> None:
+    """
+    Write a stream with picture and sound alone, as a camera would have recorded it.
+
+    :param stream: to write.
+    :param path: of the file, ``.mp4``.
+    """
+    times_s = (index / FRAME_RATE_HZ for index in range(stream.duration_s * FRAME_RATE_HZ))
+    _write(path, map(stream.frame_at, times_s), stream)
+
+
+def _write(path: Path, pictures: Iterator[Image], stream: TabletopStream) -> None:
     import av
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +65,7 @@ def write_clip(stream: TabletopStream, path: Path) -> Path:
         video = container.add_stream('libx264', rate=FRAME_RATE_HZ)
         video.pix_fmt = 'yuv420p'
         audio = container.add_stream('aac', rate=SAMPLE_RATE_HZ, layout='mono')
-        for index, image in enumerate(_pictures(stream)):
+        for index, image in enumerate(pictures):
             if index == 0:
                 video.height, video.width = image.shape[:2]
             frame = av.VideoFrame.from_ndarray(image, format='rgb24')
@@ -58,9 +76,6 @@ def write_clip(stream: TabletopStream, path: Path) -> Path:
         sound.sample_rate, sound.pts = SAMPLE_RATE_HZ, 0
         container.mux(audio.encode(sound))
         container.mux(audio.encode())
-    labels = path.with_suffix('.json')
-    labels.write_text(json.dumps(labels_of(stream), indent=1) + '\n', encoding='utf-8')
-    return labels
 
 
 def labels_of(stream: TabletopStream) -> dict[str, Any]:
