@@ -17,6 +17,7 @@ pytest.importorskip('roma_ros.msg', reason='the messages are not built')
 from lifecycle_msgs.msg import State, Transition
 from roma_ros.msg import SpeakScore, Status
 from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
 
 from roma_ros.nodes.conversions import fill_image, time_to_ns
 from roma_ros.share import share_folder
@@ -82,13 +83,47 @@ def test_a_process_that_was_stopped_catches_up(start_roma, observer, sensors, wa
 
 
 def test_a_killed_node_can_be_started_again(start_roma, observer, sensors, wait_until):
-    first = start_roma()
+    """What respawn does, again and again: each leaves its shared memory and locks behind."""
+    for _ in range(2):
+        killed = start_roma()
+        wait_for_good_unit(observer, wait_until)
+        killed.process.kill()
+        assert killed.join() == -signal.SIGKILL
+    process = start_roma()
     wait_for_good_unit(observer, wait_until)
-    first.process.kill()
-    assert first.join() == -signal.SIGKILL
-    second = start_roma()  # what respawn does
+    received = observer.statuses[-1].frames_received
+    wait_until(lambda: observer.statuses[-1].frames_received >= received + 30, 'images')
+    assert observer.call(Trigger, 'reset').success  # who was there before can call it
+    assert process.stop() == 0
+
+
+#: A graphics card whose memory is full at some units; an allocation fails wherever it is made.
+FULL_GPU = """
+import itertools, torch
+from roma_ros.runtime.torch_engine import TorchEngine
+step, calls = TorchEngine.step, itertools.count()
+def fail_at_times(self, *args, **kwargs):
+    if 6 <= next(calls) < 9:
+        raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 20.00 MiB')
+    return step(self, *args, **kwargs)
+TorchEngine.step = fail_at_times
+"""
+
+
+def test_a_gpu_out_of_memory_costs_units_and_not_the_stream(
+    start_node, observer, sensors, wait_until
+):
+    process = start_node('roma_node', prelude=FULL_GPU, threads=1)
+    found = observer.wait_for_diagnostic('inference', ERROR, 'CUDA out of memory')
+    assert 'OutOfMemoryError' in found.message
+    observer.wait_for_diagnostic('inference', OK, 'keeps up')
     wait_for_good_unit(observer, wait_until)
-    assert second.stop() == 0
+    values = {v.key: v.value for v in observer.diagnostic('inference').values}
+    assert 1 <= int(values['units_failed']) <= 3
+    status = observer.wait_for_state(Status.STATE_ACTIVE)
+    assert [i.id for i in status.instructions] == ['instruction-1']
+    assert observer.call(Trigger, 'reset').success
+    assert process.stop() == 0
 
 
 @pytest.mark.parametrize(

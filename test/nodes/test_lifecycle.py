@@ -93,6 +93,36 @@ def test_a_deactivated_node_answers_whom_it_owes_an_answer(
     assert not ask('and now?').goal.accepted
 
 
+def test_a_unit_that_takes_longer_than_a_deactivation_is_not_heard(
+    run_roma, observer, sensors, monkeypatch, wait_until
+):
+    from roma_ros.runtime.session import StreamSession
+
+    step, entered, may_go_on = StreamSession.step, threading.Event(), threading.Event()
+
+    def step_when_it_may(self, *args, **kwargs):
+        entered.set()
+        assert may_go_on.wait(200)
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(StreamSession, 'step', step_when_it_may)
+    may_go_on.set()
+    run_roma()
+    assert observer.wait_for_units(3)[-1].unit_index >= 2
+    may_go_on.clear()
+    entered.clear()
+    wait_until(entered.is_set, 'a unit')
+    assert observer.transition(Transition.TRANSITION_DEACTIVATE)
+    assert observer.lifecycle_state() == State.PRIMARY_STATE_INACTIVE
+    heard = len(observer.scores)
+    activated = request(observer, Transition.TRANSITION_ACTIVATE)
+    may_go_on.set()
+    wait_until(activated.done, 'the answer of activate')
+    assert activated.result().success
+    observer.wait_for_units(1)
+    assert observer.scores[heard].unit_index <= 1  # of the new stream
+
+
 def test_loading_holds_up_nobody_and_can_be_given_up(run_roma, observer, disk, wait_until):
     run_roma(autostart=False)
     configured = request(observer, Transition.TRANSITION_CONFIGURE)
