@@ -45,6 +45,9 @@ class Phase:
     :param accumulate: batches in one optimizer step.
     :param cards: share of decks of cards among the streams, 0..1. See ``cards``.
     :param drill: many more conditions beside each stream. See ``drills``.
+    :param encoded: so many tabletop streams are made and encoded once, at the begin of the phase,
+        and learned from again and again; only where the towers do not learn. See ``encoded``.
+        0: each stream is a new one.
     :raises ValueError: when a value is out of its range.
     """
 
@@ -66,6 +69,7 @@ class Phase:
     accumulate: int = 1
     cards: float = 0.0
     drill: bool = False
+    encoded: int = 0
 
     def __post_init__(self) -> None:
         for field, allowed in (
@@ -86,6 +90,11 @@ class Phase:
         if not 0.0 <= self.cards <= 1.0:
             raise ValueError(
                 f'cards of phase {self.name!r} is {self.cards}, expected a share, 0..1'
+            )
+        if self.encoded and (self.train == 'all' or self.objective == 'towers'):
+            raise ValueError(
+                f'phase {self.name!r} encodes its streams once, and its towers would learn: set '
+                'encoded to 0, or train to decoder, adapters or head'
             )
         if not 0.0 <= self.final_learning_rate <= self.learning_rate:
             raise ValueError(

@@ -64,6 +64,12 @@ class TowerTargets:
             )
         )
 
+    def __getitem__(self, units: slice) -> 'TowerTargets':
+        """Return some of the units."""
+        return TowerTargets(
+            self.cells[units], self.counts[units], self.words[units], self.sounds[units]
+        )
+
     def to(self, device: torch.device) -> 'TowerTargets':
         """Return the same on a device."""
         return TowerTargets(

@@ -34,6 +34,7 @@ from .data import (
     StreamMaker,
     TrainingBatch,
 )
+from .encoded import encode_streams, EncodedMaker, EncodedStream, encodes_alike
 from .initial import draw_weights
 from .learning_curves import draw_learning_curves
 from .objective import Objective, trained_parameters
@@ -84,6 +85,7 @@ class Trainer:
         self._protocol = Protocol(self._loaded.tokenizer)
         self._records = read_streams(config.streams) if config.streams else []
         self.objective = Objective(self._loaded.model).to(self._accelerator.device)
+        self._encoded: tuple[Phase, list[EncodedStream]] | None = None
         self._total_steps = self._streams = 0
         self._writer: SummaryWriter | None = None
 
@@ -198,6 +200,13 @@ class Trainer:
                 duration_s=phase.duration_s,
                 learn_narration=config.learn_narration,
             )
+        if phase.encoded and split == 'train':
+            return EncodedMaker(
+                self._encode(phase),
+                self._protocol,
+                phase,
+                learn_narration=config.learn_narration,
+            )
         return StreamMaker(
             processor,
             self._protocol,
@@ -209,6 +218,23 @@ class Trainer:
             cards=phase.cards if split == 'train' else 0.0,
             drill=phase.drill and split == 'train',
         )
+
+    def _encode(self, phase: Phase) -> list[EncodedStream]:
+        """Encode the streams of a phase, unless the phase before has left the same."""
+        if self._encoded is not None and encodes_alike(self._encoded[0], phase):
+            return self._encoded[1]
+        self._encoded = None  # two sets of streams would take the memory of both
+        streams = encode_streams(
+            self.objective.model,
+            self._loaded.processor,
+            self._protocol,
+            phase,
+            seed=self.config.seed,
+            changed=self.config.augment,
+            report=self._report,
+        )
+        self._encoded = (phase, streams)
+        return streams
 
     def _validate(self, phase: Phase, step: int) -> None:
         if not self._accelerator.is_main_process:
