@@ -5,6 +5,7 @@ import ctypes
 from dataclasses import dataclass
 import gc
 from importlib.util import find_spec
+import logging
 import os
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from .torch_engine import TorchEngine
 
 #: Engines that can be asked for by name.
 ENGINES = ('torch', 'onnxruntime', 'tensorrt', 'auto')
+# Graphs take as much of the disk as the weights in float32; the engine auto makes small ones.
+_MOST_TO_EXPORT_BYTES = 10**9
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +66,9 @@ def load_runtime(
     :param model: its folder, or ``owner/name`` of a fetched one; empty: roma-tiny. The engines
         onnxruntime and tensorrt also take what ``roma export`` wrote, in the dtype that it was
         written in; of a checkpoint they export the graphs themselves, once.
-    :param engine: one of ENGINES; ``auto``: onnxruntime for graphs, and in float32 on a CPU,
-        where it is installed; else torch. Empty: onnxruntime for graphs, else torch.
+    :param engine: one of ENGINES; ``auto``: onnxruntime for graphs, and in float32 on a CPU for
+        a checkpoint of at most 1 GB, where it is installed and can be had; else torch, which is
+        logged. Empty: onnxruntime for graphs, else torch.
     :param device: ``cpu``, ``cuda:0``, or ``auto``: a GPU if there is one.
     :param dtype: a torch dtype's name, or ``auto``: float32 on a CPU, bfloat16 elsewhere.
     :param threads: CPU threads of the network, for the whole process; 0: all cores but one: on
@@ -83,7 +88,15 @@ def load_runtime(
     if not engine:
         engine = 'onnxruntime' if is_exported(path) else 'torch'
     if engine == 'auto':
-        engine = _choose_engine(path, where, numbers)
+        choice = choose_engine(path, where, numbers)
+        engine = choice.engine
+        _log.info('engine auto takes %s: %s', choice.engine, choice.reason)
+        if engine == 'onnxruntime' and not is_exported(path):
+            try:
+                return _load_graphs(path, engine, where, numbers, on_progress)
+            except (ImportError, OSError, ValueError) as error:
+                _log.warning('engine auto takes torch: onnxruntime failed (%s)', error)
+                engine = 'torch'
     if engine != 'torch':
         return _load_graphs(path, engine, where, numbers, on_progress)
     if is_exported(path):
@@ -100,12 +113,45 @@ def load_runtime(
     )
 
 
-def _choose_engine(path: Path, device: torch.device, dtype: torch.dtype) -> str:
+@dataclass(frozen=True)
+class EngineChoice:
+    """
+    What the engine ``auto`` takes.
+
+    :param engine: its name.
+    :param reason: why, in words.
+    """
+
+    engine: str
+    reason: str
+
+
+def choose_engine(path: Path, device: torch.device, dtype: torch.dtype) -> EngineChoice:
+    """
+    Choose the fastest engine that is there, for a model of that kind.
+
+    :param path: folder of the model.
+    :param device: where it is to run.
+    :param dtype: in what numbers.
+    """
     if is_exported(path):
-        return 'onnxruntime'
-    installed = all(find_spec(name) for name in ('onnx', 'onnxruntime'))
-    fits = device.type == 'cpu' and dtype == torch.float32
-    return 'onnxruntime' if fits and installed else 'torch'
+        return EngineChoice('onnxruntime', 'the model is a folder of graphs')
+    if device.type != 'cpu' or dtype != torch.float32:
+        return EngineChoice('torch', f'{str(dtype).removeprefix("torch.")} on {device}')
+    missing = [name for name in ('onnx', 'onnxruntime') if find_spec(name) is None]
+    if missing:
+        return EngineChoice(
+            'torch',
+            f'{" and ".join(missing)} not installed; pip install onnx onnxruntime halves the time '
+            'of a unit on a CPU',
+        )
+    size = sum(file.stat().st_size for file in path.glob('*.safetensors'))
+    if size > _MOST_TO_EXPORT_BYTES:
+        return EngineChoice(
+            'torch',
+            f'{size / 1e9:.0f} GB of weights are not exported unasked; see `roma export`',
+        )
+    return EngineChoice('onnxruntime', 'float32 on a CPU')
 
 
 def _load_graphs(

@@ -261,6 +261,30 @@ def test_auto_takes_what_is_fastest_of_what_is_there(
     assert chosen(checkpoint) == 'torch'
 
 
+def test_auto_takes_torch_where_graphs_cannot_be_had(
+    tmp_path, monkeypatch, caplog, make_checkpoint
+):
+    def taken(checkpoint: Path) -> str:
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            return load_runtime(checkpoint, engine='auto', device='cpu', threads=1).engine.name
+
+    monkeypatch.setenv('ROMA_HOME', str(tmp_path / 'home'))
+    assert taken(make_checkpoint(hidden_act='gelu')) == 'torch'
+    assert 'onnxruntime failed (no graphs for this network' in caplog.text
+    checkpoint = make_checkpoint()
+    monkeypatch.setattr('roma_ros.runtime.factory._MOST_TO_EXPORT_BYTES', 1000)
+    assert taken(checkpoint) == 'torch'
+    assert 'weights are not exported unasked' in caplog.text
+    monkeypatch.setattr('roma_ros.runtime.factory._MOST_TO_EXPORT_BYTES', 10**9)
+    (tmp_path / 'file').touch()
+    monkeypatch.setenv('ROMA_HOME', str(tmp_path / 'file'))
+    assert taken(checkpoint) == 'torch'
+    monkeypatch.setattr('roma_ros.runtime.factory.find_spec', lambda name: None)
+    assert taken(checkpoint) == 'torch'
+    assert 'onnx and onnxruntime not installed; pip install' in caplog.text
+
+
 def test_what_is_not_installed_is_named(monkeypatch, graphs, roma, make_checkpoint):
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     with pytest.raises(ImportError, match='needs ONNX Runtime: pip install'):
