@@ -14,6 +14,8 @@ import sys
 
 _ROS = 'source a ROS 2 installation, or pip install ros-kilted-rclpy ros-kilted-rmw-fastrtps-cpp'
 _ROS_MESSAGES = 'source a ROS 2 installation, or pip install ros-kilted-common-interfaces'
+_ONNX = 'pip install onnx onnxruntime'
+_CUDA_PROVIDER = 'CUDAExecutionProvider'
 _BUILD = 'make build, pip install . or colcon build; then source install/setup.bash'
 
 # Module, distribution on PyPI, what it is needed for, and what to do when it is missing.
@@ -38,8 +40,7 @@ _OPTIONAL = (
     ),
     ('launch_ros', '', 'launch files', 'sudo apt install ros-$ROS_DISTRO-launch-ros'),
     ('pyaudio', 'PyAudio', 'microphone', 'sudo apt install portaudio19-dev; pip install PyAudio'),
-    ('onnxruntime', 'onnxruntime', 'ONNX export', 'pip install onnxruntime'),
-    ('tensorrt', 'tensorrt', 'TensorRT', 'comes with JetPack or from NVIDIA'),
+    ('onnx', 'onnx', 'ONNX export', 'pip install onnx'),
     ('hibari', 'hibari-tts', 'roma demo', 'pip install hibari-tts'),
     ('skvideo', 'scikit-video', 'roma demo', 'pip install --no-deps scikit-video'),
 )
@@ -107,11 +108,11 @@ def _version(distribution: str) -> str:
 
 
 def _engine() -> Iterator[Check]:
-    """Tell which engine runs the network, on what, and whether the shipped model is there."""
+    """Tell what each engine would do, on what, and whether the shipped model is there."""
     try:
         import torch
 
-        from ..runtime.factory import default_model, ENGINES
+        from ..runtime.factory import choose_engine, default_model
     except Exception as error:
         yield Check(Verdict.PROBLEM, 'engine', f'none: {error}'.splitlines()[0], 'see above')
         return
@@ -119,12 +120,48 @@ def _engine() -> Iterator[Check]:
         where = f'{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}'
     else:
         where = f'CPU, {len(os.sched_getaffinity(0))} cores; no CUDA device'
-    yield Check(Verdict.OK, 'engine', f'{ENGINES[0]} on {where}')
+    yield Check(Verdict.OK, 'engine torch', f'{torch.__version__} on {where}')
+    yield _onnxruntime_engine()
+    yield _tensorrt_engine(has_gpu=torch.cuda.is_available())
     model = default_model()
+    on_gpu = torch.cuda.is_available()
+    choice = choose_engine(
+        model,
+        torch.device('cuda:0' if on_gpu else 'cpu'),
+        torch.bfloat16 if on_gpu else torch.float32,
+    )
+    yield Check(Verdict.OK, 'engine auto', f'{choice.engine}: {choice.reason}')
     if (model / 'config.json').is_file():
         yield Check(Verdict.OK, 'model', str(model))
     else:
         yield Check(Verdict.PROBLEM, 'model', 'roma-tiny is not installed', _BUILD)
+
+
+def _onnxruntime_engine() -> Check:
+    name = 'engine onnxruntime'
+    try:
+        import onnxruntime  # type: ignore[import-untyped]
+    except Exception as error:  # a broken installation raises anything
+        return Check(Verdict.NOTE, name, f'none: {error}'.splitlines()[0], _ONNX)
+    devices = 'CUDA and CPU' if _CUDA_PROVIDER in onnxruntime.get_available_providers() else 'CPU'
+    if find_spec('onnx') is None:
+        found = f'{onnxruntime.__version__} on {devices}, for exported graphs alone'
+        return Check(Verdict.NOTE, name, found, 'to run checkpoints: pip install onnx')
+    return Check(Verdict.OK, name, f'{onnxruntime.__version__} on {devices}')
+
+
+def _tensorrt_engine(*, has_gpu: bool) -> Check:
+    name = 'engine tensorrt'
+    try:
+        from ..runtime.tensorrt_build import import_tensorrt
+
+        trt = import_tensorrt()
+    except Exception as error:  # a broken installation raises anything
+        return Check(Verdict.NOTE, name, f'none: {error}'.splitlines()[0])
+    found = f'{trt.__name__} {trt.__version__}'
+    if not has_gpu:
+        return Check(Verdict.NOTE, name, f'{found}, and no GPU: it builds engines, and runs none')
+    return Check(Verdict.OK, name, found)
 
 
 def _dds() -> Iterator[Check]:

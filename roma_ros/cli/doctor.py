@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for check in run_checks():
         num_problems += check.verdict is Verdict.PROBLEM
         advice = f'  → {check.advice}' if check.advice else ''
-        print(f'{check.verdict.value}  {check.name:<16} {check.found}{advice}')
+        print(f'{check.verdict.value}  {check.name:<18} {check.found}{advice}')
     if num_problems:
         print(f'\n{num_problems} problem{"s" if num_problems > 1 else ""}: do what the arrows say')
         return 1

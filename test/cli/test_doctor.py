@@ -26,6 +26,15 @@ def test_sound_installation_has_no_problem(roma):
     assert len(done.stdout.splitlines()) <= 40
 
 
+def test_each_engine_is_told_of(roma, tmp_path):
+    (tmp_path / 'onnxruntime.py').write_text("raise ImportError('libonnx is not there')")
+    told = roma('doctor', PYTHONPATH=str(tmp_path)).stdout
+    assert 'ok  engine torch' in told
+    assert '--  engine onnxruntime none: libonnx is not there' in told
+    assert 'engine tensorrt' in told
+    assert 'ok  engine auto' in told
+
+
 def test_broken_package_is_a_problem_with_advice(roma, tmp_path):
     (tmp_path / 'cv2.py').write_text("raise ImportError('libGL.so.1 is not there')")
     done = roma('doctor', PYTHONPATH=str(tmp_path))
