@@ -11,6 +11,7 @@ Measure what a stream costs on this machine.
     roma bench scaling
     roma bench node
     roma bench soak --minutes 60 --voice --json soak.json
+    roma bench recovery
     roma bench compare before.json after.json
 """
 
@@ -27,6 +28,7 @@ from .bench_tables import (
     eviction_table,
     instructions_table,
     node_table,
+    recovery_table,
     scaling_table,
     soak_table,
     step_table,
@@ -87,9 +89,20 @@ def _parser() -> argparse.ArgumentParser:
         metavar='NAMES',
         help='with commas; else torch,onnxruntime',
     )
+    step.add_argument(
+        '--graphs',
+        type=Path,
+        nargs='+',
+        default=(),
+        metavar='FOLDER',
+        help='of `roma export`, of the same model: measured, too',
+    )
     step.add_argument('--units', type=int, default=20, help='measured of each; else 20')
     step.add_argument('--window-s', type=int, default=60, help='what ours remembers; else 60')
     step.add_argument('--threads', type=int, default=0, help='else all cores but one')
+    step.add_argument(
+        '--cpu-time', action='store_true', help='of one thread, for busy machines; else the clock'
+    )
     stream = verbs.add_parser(
         'stream',
         parents=[common, engine],
@@ -154,6 +167,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar='FOLDER',
         help='takes the recording and the logs; else soak_output',
     )
+    recovery = verbs.add_parser(
+        'recovery', help='how long the node takes to be back after each fault'
+    )
+    recovery.set_defaults(run=_run_recovery, table=recovery_table)
+    recovery.add_argument('--json', type=Path, metavar='PATH', help='write all figures there')
+    recovery.add_argument('--rounds', type=int, default=5, help='else 5')
+    recovery.add_argument(
+        '--folder',
+        type=Path,
+        default=Path('recovery_output'),
+        metavar='FOLDER',
+        help='takes the logs; else recovery_output',
+    )
     compare = verbs.add_parser('compare', help='two runs of one benchmark, figure by figure')
     compare.set_defaults(run=_run_compare, table=compare_table, json=None)
     compare.add_argument('first', type=Path, help='JSON of a run')
@@ -209,6 +235,16 @@ def _run_soak(options: argparse.Namespace, line: ProgressLine) -> dict[str, Any]
     return run_soak(os.environ, options.folder, config, on_progress=line.show)
 
 
+def _run_recovery(options: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:
+    import os
+
+    from ..bench.recovery import run_recovery
+    from .isolation import isolated_environment
+
+    os.environ.update(isolated_environment())
+    return run_recovery(os.environ, options.folder, rounds=options.rounds, on_progress=line.show)
+
+
 def _run_compare(options: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:
     from ..bench.compare import compare_runs
 
@@ -236,9 +272,11 @@ def _run_step(options: argparse.Namespace, line: ProgressLine) -> dict[str, Any]
 
     config = StepBenchConfig(
         engines=tuple(options.engines.split(',')),
+        graphs=tuple(options.graphs),
         units=options.units,
         window_s=options.window_s,
         threads=options.threads,
+        cpu_time=options.cpu_time,
     )
     return run_step(options.model or '', config, device=options.device, on_progress=line.show)
 

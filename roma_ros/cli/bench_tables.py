@@ -101,6 +101,13 @@ def soak_table(figures: dict[str, Any]) -> Iterator[str]:
     )
 
 
+def recovery_table(figures: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of how long the node takes to be back."""
+    yield 'until a unit of now is told [s]      median      max'
+    for name, f in figures['faults'].items():
+        yield f'{name:<34}{f["s_median"]:8.2f} {f["s_max"]:8.2f}'
+
+
 def scaling_table(figures: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of what a unit costs along each axis."""
     yield 'axis                                  value    tokens    unit ms   to the first'

@@ -70,6 +70,16 @@ class Processes:
         """Return the process id of one that was started."""
         return self._running[name][0].pid
 
+    def signal(self, name: str, number: int) -> None:
+        """Send a signal to one that was started."""
+        self._running[name][0].send_signal(number)
+
+    def forget(self, name: str) -> None:
+        """Collect one that was killed; another of its name can be started then."""
+        process, log = self._running.pop(name)
+        process.wait()
+        log.close()
+
     def poll(self, name: str) -> int | None:
         """Return the exit code of a process that has ended; None while it runs."""
         return self._running[name][0].poll()

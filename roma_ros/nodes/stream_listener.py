@@ -5,6 +5,8 @@ import threading
 from types import TracebackType
 
 from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, QoSProfile
 from std_msgs.msg import String
@@ -13,6 +15,9 @@ from ..msg import SpeakScore, Status, Utterance
 from ..policy.instructions import InstructionKind
 from .conversions import time_to_ns
 from .side import SideNode
+
+#: How long the node may take to answer [s].
+_ANSWER_S = 60.0
 
 
 @dataclass
@@ -66,6 +71,7 @@ class StreamListener:
         subscribe(Utterance, 'roma/utterance', self._on_utterance, 10)
         subscribe(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
         self._question = node.create_publisher(String, 'question', 10)
+        self._transitions = node.create_client(ChangeState, 'roma/change_state')
         return self
 
     def __exit__(
@@ -75,6 +81,12 @@ class StreamListener:
         traceback: TracebackType | None,
     ) -> None:
         self._side.__exit__(kind, error, traceback)
+
+    @property
+    def node(self) -> Node:
+        """Return the node by which this listens, while it does."""
+        assert self._node is not None
+        return self._node
 
     @property
     def state(self) -> int:
@@ -97,11 +109,25 @@ class StreamListener:
         """Type a question."""
         self._question.publish(String(data=question))
 
+    def change_state(self, transition: str) -> None:
+        """
+        Let the node make a transition, and wait until it has.
+
+        :param transition: ``configure``, ``activate``, ``deactivate`` or ``cleanup``.
+        :raises RuntimeError: when the node does not answer, or refuses.
+        """
+        request = ChangeState.Request()
+        request.transition.id = getattr(Transition, f'TRANSITION_{transition.upper()}')
+        answer = None
+        if self._transitions.wait_for_service(_ANSWER_S):
+            answer = self._transitions.call(request, timeout_sec=_ANSWER_S)
+        if answer is None or not answer.success:
+            raise RuntimeError(f'the node roma did not {transition}')
+
     def _latency_ms(self, message: SpeakScore | Utterance) -> float:
         if not self._real_time:
             return float(message.latency_ms)
-        assert self._node is not None
-        now_ns = self._node.get_clock().now().nanoseconds
+        now_ns = self.node.get_clock().now().nanoseconds
         return (now_ns - time_to_ns(message.header.stamp)) / 1e6
 
     def _on_status(self, message: Status) -> None:

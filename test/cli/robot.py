@@ -100,5 +100,10 @@ def start_robot(folder, environment):
         ),
         'playback': start_node('playback_node', environment, source=clip, loop='true'),
     }
-    processes['roma'].wait_for('loaded')
+    try:
+        processes['roma'].wait_for('loaded')
+    except BaseException:
+        for process in processes.values():
+            process.stop()
+        raise
     return processes
