@@ -9,7 +9,11 @@ except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+#: What a user may set, as ``qos_overrides./image.subscription.depth``.
+_OVERRIDABLE = (QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
 
 
 class AdaptiveSubscription:
@@ -20,6 +24,8 @@ class AdaptiveSubscription:
     subscription loses what a reliable publisher would have sent again.
     ``qos_profile_best_available`` decides once, at creation: made before the camera's driver
     runs, it stays reliable, and a best-effort driver is never heard.
+
+    Depth and reliability can be set by ROS 2's own parameters ``qos_overrides.*``.
 
     :param node: whose executor serves it.
     :param message_type: type of the messages.
@@ -41,23 +47,25 @@ class AdaptiveSubscription:
     ) -> None:
         self._node = node
         self._callback = callback
-        self._make = lambda reliability: node.create_subscription(
+        self.reliability = ReliabilityPolicy.RELIABLE
+        self.problem = ''  #: in words, why publishers of the topic are not heard
+        self._timer: Any = None
+        self._make = lambda qos, kinds: node.create_subscription(
             message_type,
             topic,
             callback,
-            QoSProfile(depth=depth, reliability=reliability, durability=DurabilityPolicy.VOLATILE),
+            qos,
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
+            qos_overriding_options=QoSOverridingOptions(kinds),
             raw=raw,
         )
-        self.reliability = ReliabilityPolicy.RELIABLE
-        self.problem = ''  #: in words, why publishers of the topic are not heard
-        self._subscription = self._make(self.reliability)
-        self._timer: Any = None
-
-    @property
-    def topic_name(self) -> str:
-        """Return the full name of the topic, after remapping."""
-        return self._subscription.topic_name
+        self._qos = QoSProfile(
+            depth=depth, reliability=self.reliability, durability=DurabilityPolicy.VOLATILE
+        )
+        # rclpy writes what the parameters say into the profile.
+        self._subscription = self._make(self._qos, _OVERRIDABLE)
+        self.reliability = self._qos.reliability
+        self.topic_name: str = self._subscription.topic_name  #: in full, after remapping
 
     def take_rest(self) -> None:
         """Hand over what has arrived; for the end, when no executor serves the node any more."""
@@ -91,8 +99,8 @@ class AdaptiveSubscription:
         self._node.destroy_timer(self._timer)
         self._timer = None
         self._node.destroy_subscription(self._subscription)
-        self.reliability = ReliabilityPolicy.BEST_EFFORT
-        self._subscription = self._make(self.reliability)
+        self.reliability = self._qos.reliability = ReliabilityPolicy.BEST_EFFORT
+        self._subscription = self._make(self._qos, ())
         self._node.get_logger().info(
             f'{self.topic_name} is published best effort; subscribed best effort'
         )

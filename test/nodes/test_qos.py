@@ -5,6 +5,7 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 import rclpy
+from rclpy.duration import Duration
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Int32
 
@@ -48,8 +49,9 @@ def test_whoever_starts_first_is_heard(
     wait_until(lambda: len(received) >= 20, 'twenty messages')
     assert subscription.reliability.name == reliability
     assert received == list(range(received[0], received[0] + len(received)))
-    assert subscription.topic_name == '/count'
     subscription.destroy()
+    # Whoever reports may ask while the subscription is being made anew.
+    assert subscription.topic_name == '/count'
 
 
 def test_a_plain_reliable_subscription_would_hear_nothing(
@@ -82,5 +84,47 @@ def test_what_has_arrived_can_be_taken_at_the_end(start_process, wait_until, tmp
 
     wait_until(take, 'twenty messages')
     assert received == list(range(received[0], received[0] + len(received)))
+    node.destroy_node()
+    rclpy.try_shutdown(context=context)
+
+
+def check_overrides(node, reliability, wait_until):
+    """Subscribe, and hear the newest three of ten, which is the depth."""
+    received = []
+    subscription = AdaptiveSubscription(
+        node, Int32, 'count', lambda message: received.append(message.data), depth=10
+    )
+    publisher = node.create_publisher(Int32, 'count', 10)
+    (info,) = node.get_subscriptions_info_by_topic('count')
+    assert info.qos_profile.reliability.name.lower() == reliability
+    wait_until(publisher.get_subscription_count, 'the subscription')
+    for number in range(10):
+        publisher.publish(Int32(data=number))
+    publisher.wait_for_all_acked(Duration(seconds=10))
+
+    def take():
+        subscription.take_rest()
+        return received[-1:] == [9]
+
+    wait_until(take, 'the newest message')
+    assert received[-3:] == [7, 8, 9]
+    assert len(received) == 3 or reliability == 'best_effort'
+    subscription.destroy()
+    node.destroy_publisher(publisher)
+
+
+@pytest.mark.parametrize('reliability', ['reliable', 'best_effort'])
+def test_depth_and_reliability_can_be_overridden_by_parameters(wait_until, reliability):
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    name = 'qos_overrides./count.subscription.{}'
+    given = {name.format('reliability'): reliability, name.format('depth'): 3}
+    node = rclpy.create_node(
+        'overridden',
+        context=context,
+        parameter_overrides=[rclpy.Parameter(key, value=value) for key, value in given.items()],
+    )
+    for _ in range(2):  # as by two activations
+        check_overrides(node, reliability, wait_until)
     node.destroy_node()
     rclpy.try_shutdown(context=context)
