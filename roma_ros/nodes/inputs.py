@@ -10,6 +10,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Bool
 
+from ..msg import AudioChunk
 from ..units.synchronizer import SynchronizerConfig, SynchronizerCounters
 from ..units.unit import MultimodalUnit, UNIT_NS
 from .camera_view import CameraView
@@ -18,13 +19,17 @@ from .filters import UnitFilter
 from .input_monitor import InputMonitor
 from .message_definitions import import_message
 from .parameter_tables import RomaParameters
+from .qos import AdaptiveSubscription
 from .typed_subscription import TypedSubscription
 from .voice_mask import VoiceMask
+from .voice_subtraction import VoiceSubtraction
 
 #: How often patience is checked [s].
 ADVANCE_PERIOD_S = 0.1
 #: Messages that may wait for the executor: 1/2 s of a 30 fps camera, 2 s of 20 ms chunks.
 IMAGE_DEPTH, AUDIO_DEPTH = 15, 100
+#: How much more of a recording, whose clock may run faster than real time.
+_RECORDED_DEPTHS = 8
 #: The types of each input; the first is the one that is expected before there is a publisher.
 _IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 #: Ours, ros-drivers' and mgonzs13's: the last two are of packages of the same name.
@@ -59,6 +64,7 @@ class Inputs:
         self._info: Any = None  # the newest AudioInfo
         self._info_subscription: Any = None
         self._mask = VoiceMask(hold_off_ns=_nanoseconds(parameters.hold_off_s))
+        self._subtraction = VoiceSubtraction() if parameters.subtract_voice else None
         channel = parameters.audio_channel
         self._units = UnitFilter(
             SynchronizerConfig(
@@ -69,16 +75,18 @@ class Inputs:
             ),
             now_ns=self._now_ns,
         )
-        self._units.registerCallback(on_unit)
+        self._on_unit = on_unit
+        self._units.registerCallback(self._hand_on)
         others = list(filter(None, parameters.extra_image_topics))
         self._view = CameraView(rotation_deg=parameters.image_rotation_deg, num_others=len(others))
+        depths = _RECORDED_DEPTHS if node.get_parameter('use_sim_time').value else 1
         compressed = parameters.image_transport == 'compressed'
         image_types = _IMAGE_TYPES[::-1] if compressed else _IMAGE_TYPES
         self._image = TypedSubscription(
             node,
             'image/compressed' if compressed else 'image',
             dict.fromkeys(image_types, self._on_image),
-            depth=IMAGE_DEPTH,
+            depth=depths * IMAGE_DEPTH,
         )
         self._others = [
             TypedSubscription(
@@ -90,11 +98,19 @@ class Inputs:
             for index, topic in enumerate(others)
         ]
         self._audio = TypedSubscription(
-            node, 'audio', dict.fromkeys(_AUDIO_TYPES, self._on_audio), depth=AUDIO_DEPTH
+            node,
+            'audio',
+            {name: partial(self._on_audio, name) for name in _AUDIO_TYPES},
+            depth=depths * AUDIO_DEPTH,
         )
         self._speaking = node.create_subscription(
             Bool, 'is_speaking', lambda m: self._mask.set_speaking(m.data, self._now_ns()), 10
         )
+        self._played = None
+        if self._subtraction is not None:
+            self._played = AdaptiveSubscription(
+                node, AudioChunk, 'audio_reference', self._on_played, depth=AUDIO_DEPTH
+            )
         # Steady: under use_sim_time the node's own clock may stand still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = node.create_timer(ADVANCE_PERIOD_S, self._units.advance, clock=steady)
@@ -144,6 +160,8 @@ class Inputs:
         self._node.destroy_subscription(self._speaking)
         if self._info_subscription is not None:
             self._node.destroy_subscription(self._info_subscription)
+        if self._played is not None:
+            self._played.destroy()
         for subscription in (self._image, self._audio, *self._others):
             subscription.destroy()
 
@@ -163,8 +181,8 @@ class Inputs:
         self.frame_id = message.header.frame_id
         self._units.add_frame(stamp_ns or now_ns, self._view.frame(message))
 
-    def _on_audio(self, message: Any) -> None:
-        if self._audio.type_name == _DESCRIBED_AUDIO and self._info_subscription is None:
+    def _on_audio(self, type_name: str, message: Any) -> None:
+        if type_name == _DESCRIBED_AUDIO and self._info_subscription is None:
             self._subscribe_to_info()
         now_ns = self._now_ns()
         try:
@@ -175,7 +193,19 @@ class Inputs:
             return
         num_samples, rate_hz = len(chunk.samples), chunk.rate_hz
         self._sound.note(chunk.stamp_ns, now_ns, amount=num_samples, rate_hz=rate_hz)
-        self._units.add_chunk(self._mask.apply(_stamped(chunk, now_ns)))
+        chunk = _stamped(chunk, now_ns)
+        is_known = self._subtraction is not None and self._subtraction.covers(chunk.stamp_ns)
+        self._units.add_chunk(chunk if is_known else self._mask.apply(chunk))
+
+    def _on_played(self, message: AudioChunk) -> None:
+        assert self._subtraction is not None
+        try:
+            self._subtraction.add(_stamped(read_audio(message), self._now_ns()))
+        except ValueError as error:
+            self._node.get_logger().warning(f'rejected what is played: {error}')
+
+    def _hand_on(self, unit: MultimodalUnit) -> None:
+        self._on_unit(unit if self._subtraction is None else self._subtraction.apply(unit))
 
     def _subscribe_to_info(self) -> None:
         """Subscribe to what tells the audio's format; latched by audio_capture since 0.4."""

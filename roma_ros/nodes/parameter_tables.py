@@ -191,6 +191,12 @@ class RomaParameters(Parameters):
         maximum=10.0,
         counts=Counts.NOW,
     )
+    subtract_voice: bool = parameter(
+        False,
+        'Subtract what the speaker says on audio_reference, in place of masking audio while '
+        'it speaks: who speaks meanwhile is heard. Until the echo is learnt it is silenced.',
+        counts=Counts.ACTIVATE,
+    )
     autostart: bool = parameter(
         True, 'Configure and activate at the start; false: leave it to a lifecycle manager.'
     )

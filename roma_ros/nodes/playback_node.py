@@ -39,6 +39,10 @@ _SETTLE_S = 0.5
 _ARRIVE_S = 5.0
 #: And those of one that is told to end, whose subscribers may hang.
 _STOPPED_ARRIVE_S = 0.5
+#: Images after which a playback that is faster than real time waits for those who listen: less
+#: than a publisher keeps; and how long they may hold it up [s].
+_ACKNOWLEDGE_EVERY = 5
+_ACKNOWLEDGE_S = 0.5
 _BAG_SUFFIXES = ('.mcap', '.db3')
 
 
@@ -229,6 +233,10 @@ class PlaybackNode(Node):
         if image is not None and self._pictures is not None:
             self._pictures.publish(image, stamp_ns)
             self._counts['images'] += 1
+            if self._settings.rate > 1 and self._counts['images'] % _ACKNOWLEDGE_EVERY == 0:
+                # So fast, what waits would push out older messages that nobody has yet.
+                for publisher in self._outputs:
+                    publisher.wait_for_all_acked(Duration(seconds=_ACKNOWLEDGE_S))
         elif isinstance(item, TimedChunk) and self._sound is not None:
             first_sample = item.first_sample
             if first_sample is None:  # counted by time, so that a gap shows

@@ -10,8 +10,10 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
-from ..msg import Utterance
+from ..msg import AudioChunk, Utterance
 from ..policy.instructions import InstructionKind
+from ..units.unit import UNIT_NS
+from .conversions import ns_to_time
 from .device import DeviceError, DeviceNode
 from .executable import run_node
 from .parameter_tables import SpeakerParameters
@@ -51,6 +53,7 @@ class SpeakerNode(DeviceNode):
             Bool, 'is_speaking', QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         )
         self._tell(False)
+        self._reference = self.create_publisher(AudioChunk, 'audio_reference', 100)
         self.create_subscription(Utterance, 'utterance', self._on_utterance, 10)
         self.create_subscription(Bool, 'barge_in', self._on_barge_in, 10)
         self.create_service(Trigger, '~/stop', self._on_stop)
@@ -95,20 +98,37 @@ class SpeakerNode(DeviceNode):
             ) from error
         self._tell(True)
         try:
-            self._play(stream, samples, round(_CHUNK_S * rate_hz))
+            self._play(stream, samples, rate_hz)
         except OSError as error:
             raise DeviceError(f'lost {info["name"]!r}: {error}') from error
         finally:
             stream.close()
 
-    def _play(self, stream: Any, samples: npt.NDArray[np.int16], chunk: int) -> None:
+    def _play(self, stream: Any, samples: npt.NDArray[np.int16], rate_hz: int) -> None:
         """Play, and wait until the end is heard; or end at once, when it is cut off."""
-        for begin in range(0, len(samples), chunk):
+        size = round(_CHUNK_S * rate_hz)
+        begin_ns = self.get_clock().now().nanoseconds
+        for begin in range(0, len(samples), size):
             if self._queue.is_cut_off or self.stopping.is_set():
                 return
-            stream.write(samples[begin : begin + chunk].tobytes())
+            data = samples[begin : begin + size].tobytes()
+            self._tell_what_is_played(data, begin_ns + begin * UNIT_NS // rate_hz, rate_hz)
+            stream.write(data)
         self.count_message()
         time.sleep(min(1.0, stream.get_output_latency()))
+
+    def _tell_what_is_played(self, data: bytes, stamp_ns: int, rate_hz: int) -> None:
+        if not self._reference.get_subscription_count():
+            return
+        chunk = AudioChunk(
+            sample_rate=rate_hz,
+            channels=1,
+            sample_format=AudioChunk.FORMAT_S16,
+            first_sample=stamp_ns * rate_hz // UNIT_NS,  # by time, so that pauses show
+            data=data,
+        )
+        chunk.header.stamp = ns_to_time(stamp_ns)
+        self._reference.publish(chunk)
 
     def _tell(self, speaking: bool) -> None:
         if speaking != self._is_speaking or not speaking:

@@ -11,7 +11,7 @@ FOLDER = Path(__file__).resolve().parents[2] / 'config' / 'sros2'
 CODE = 'import sys; from roma_ros.cli.main import main; sys.exit(main())'
 #: What a node does only where a parameter or another node wants it: it is allowed, but not seen.
 BY_CHOICE = {
-    'roma': {'/image/compressed', '/audio_info', '/clock'},
+    'roma': {'/image/compressed', '/audio_info', '/audio_reference', '/clock'},
     'camera': {'/image/compressed', '/clock'},
     'playback': {'/image/compressed', '/clock'},
     'microphone': {'/clock'},

@@ -10,7 +10,11 @@ from geometry_msgs.msg import Point
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from roma_ros.msg import AudioChunk, SpeakScore
 from sensor_msgs.msg import CompressedImage
-from std_msgs.msg import String
+from std_msgs.msg import Bool, String
+
+from roma_ros.nodes.conversions import fill_audio_chunk, ns_to_time
+from roma_ros.nodes.inputs import Inputs
+from roma_ros.nodes.parameter_tables import RomaParameters
 
 pytestmark = pytest.mark.ros
 
@@ -107,3 +111,40 @@ def test_a_question_of_spaces_is_none(run_roma, observer, sensors, ros_node, wai
     publisher.publish(String(data='what do you see?'))
     wait_until(lambda: observer.utterances, 'an answer')
     assert observer.utterances[0].instruction_id == 'question-1'
+
+
+@pytest.mark.parametrize('subtract', [False, True])
+def test_while_the_robot_speaks_audio_is_masked_or_what_it_says_is_subtracted(
+    ros_node, sensors, wait_until, subtract
+):
+    units = []
+    parameters = RomaParameters(subtract_voice=subtract, patience_s=10.0)
+    inputs = Inputs(ros_node, parameters, on_unit=units.append)
+    wait_until(lambda: units and units[-1].audio.any(), 'sound')
+    reference = ros_node.create_publisher(AudioChunk, 'audio_reference', 100)
+    speaking = ros_node.create_publisher(Bool, 'is_speaking', 10)
+    wait_until(speaking.get_subscription_count, 'the subscription')
+    chunk = AudioChunk()
+
+    def play():
+        """Tell of a pause between words: nothing of it can be heard."""
+        fill_audio_chunk(chunk, np.zeros((3200, 1), np.float32), rate_hz=16_000)
+        now_ns = ros_node.get_clock().now().nanoseconds
+        chunk.header.stamp = ns_to_time(now_ns)
+        reference.publish(chunk)
+
+    ros_node.create_timer(0.2, play)
+    speaking.publish(Bool(data=True))
+    begin_ns = ros_node.get_clock().now().nanoseconds
+
+    def find():
+        """Return what was heard when it was known that the robot speaks, and what it says."""
+        return [
+            unit.audio
+            for unit in units[:]
+            if unit.start_ns > begin_ns + 2_000_000_000 and not unit.audio_gaps_ns
+        ]
+
+    wait_until(lambda: len(find()) > 1, 'units with sound')
+    assert find()[-1].any() == subtract
+    ros_node.executor.create_task(inputs.close)

@@ -15,7 +15,7 @@ pytest.importorskip('roma_ros.msg', reason='the messages are not built')
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from roma_ros.msg import Utterance
+from roma_ros.msg import AudioChunk, Utterance
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
@@ -175,3 +175,25 @@ def test_a_voice_that_is_not_there_ends_the_node(start_node):
     process = start_node('speaker_node', prelude='import sys; sys.modules["hibari"] = None')
     assert process.join() == 1
     assert 'pip install hibari-tts' in process.output
+
+
+def test_what_is_played_is_told_sample_by_sample(
+    start_speaker, robot, loudspeaker, ros_node, wait_until
+):
+    process = start_speaker()
+    robot.wait_until_it(False)
+    told = []
+    ros_node.create_subscription(AudioChunk, 'audio_reference', told.append, 200)
+    wait_until(lambda: ros_node.count_publishers('audio_reference'), 'the speaker')
+    robot.say(1, Utterance.KIND_ANSWER, '7')
+    robot.wait_until_it(True)
+    robot.wait_until_it(False)
+    wait_until(lambda: sum(len(c.data) for c in told) >= 2 * 16_000, 'the whole word')
+    samples = np.concatenate([np.frombuffer(bytes(c.data), '<i2') for c in told])
+    assert set(samples) == {7}
+    assert {(c.sample_rate, c.channels) for c in told} == {(16_000, 1)}
+    numbers = [c.first_sample for c in told]
+    assert np.diff(numbers) == pytest.approx(320)
+    stamps = [c.header.stamp.sec * 10**9 + c.header.stamp.nanosec for c in told]
+    assert set(np.diff(stamps)) == {20_000_000}
+    assert process.stop() == 0
