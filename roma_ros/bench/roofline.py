@@ -107,7 +107,13 @@ def towers_work(config: RomaConfig, *, patches: int, mel_frames: int, weight_byt
     return Work(flops=flops, num_bytes=weights * weight_bytes)
 
 
-def measure_peak(device: torch.device, dtype: torch.dtype, *, working_set: int) -> Peak:
+def measure_peak(
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    working_set: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Peak:
     """
     Measure what a device can do, with torch, on the threads that are set.
 
@@ -115,23 +121,26 @@ def measure_peak(device: torch.device, dtype: torch.dtype, *, working_set: int) 
     :param dtype: of the matrix product.
     :param working_set: bytes that are read again and again: what fits into a CPU's cache is read
         faster than main memory, and so are a small network's weights.
+    :param clock: tells the time [s].
     :return: the best of several tries.
     """
     size = 4096 if device.type == 'cuda' else 1024
     a, b = torch.randn((2, size, size), device=device).to(dtype)
     product = torch.empty_like(a)
-    flops = 2 * size**3 / _least_s(lambda: torch.matmul(a, b, out=product), device)
+    flops = 2 * size**3 / _least_s(lambda: torch.matmul(a, b, out=product), device, clock)
     memory = torch.ones(max(1, working_set // 4), device=device)
-    bandwidth = memory.numel() * 4 / _least_s(lambda: torch.sum(memory), device)
+    bandwidth = memory.numel() * 4 / _least_s(lambda: torch.sum(memory), device, clock)
     return Peak(flops=flops, bandwidth=bandwidth)
 
 
-def _least_s(call: Callable[[], object], device: torch.device) -> float:
+def _least_s(
+    call: Callable[[], object], device: torch.device, clock: Callable[[], float]
+) -> float:
     least = float('inf')
     for _ in range(_REPEATS):
-        begin = time.perf_counter()
+        begin = clock()
         call()
         if device.type == 'cuda':
             torch.cuda.synchronize(device)
-        least = min(least, time.perf_counter() - begin)
+        least = min(least, clock() - begin)
     return least

@@ -1,8 +1,9 @@
 """The unit step and a reply of 25 tokens, on every engine, against the released demo's loop."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 import time
 from typing import Any
 
@@ -11,10 +12,11 @@ import torch
 
 from ..model.checkpoint import load_roma, LoadedRoma
 from ..model.prompts import MAX_SEGMENT_TOKENS, Protocol
+from ..runtime.exported import read_manifest
 from ..runtime.factory import load_runtime, Runtime
 from ..runtime.results import StepResult
 from ..runtime.session import StreamSession
-from ..units.unit import MultimodalUnit, UnitFlag
+from ..units.unit import MultimodalUnit, UNIT_NS, UnitFlag
 from .machine import describe
 from .reference import ReferenceLoop
 from .roofline import decoder_work, measure_peak, Peak, towers_work, Work
@@ -30,22 +32,31 @@ class StepBenchConfig:
     How much is measured.
 
     :param engines: names of engines.
+    :param graphs: folders of graphs of the same model, in fewer bits say, that are measured, too.
     :param warm_up: units that are read first, of which none is measured.
     :param units: units that are measured at the stream's start, and again at minute 10.
     :param replies: replies that are measured.
     :param window_s: what our session remembers [s]; at minute 10 it is full.
     :param threads: CPU threads of every engine and of the reference; 0: all cores but one.
-    :raises ValueError: when a number is less than 1.
+    :param cpu_time: measure CPU time, which a busy machine tells, too; else by the clock.
+    :raises ValueError: when a number is less than 1, or CPU time is wanted of several threads.
     """
 
     engines: Sequence[str] = ('torch',)
+    graphs: Sequence[Path] = ()
     warm_up: int = 5
     units: int = 20
     replies: int = 8
     window_s: int = 60
     threads: int = 0
+    cpu_time: bool = False
 
     def __post_init__(self) -> None:
+        if self.cpu_time and self.threads != 1:
+            raise ValueError(
+                f'threads is {self.threads}, expected 1 where CPU time is measured: that of all '
+                'threads is summed'
+            )
         for name in ('warm_up', 'units', 'replies', 'window_s'):
             if getattr(self, name) < 1:
                 raise ValueError(f'{name} is {getattr(self, name)}, expected at least 1')
@@ -102,22 +113,33 @@ def run_step(
         on_progress(f'loading {name}')
         runtime = load_runtime(model, engine=name, device=device, threads=config.threads)
         ours[name] = _Ours(runtime, config)
+    for folder in config.graphs:
+        manifest = read_manifest(folder)
+        name = f'onnxruntime-{manifest.quantization or manifest.dtype}'
+        on_progress(f'loading {name}')
+        runtime = load_runtime(folder, device=device, threads=config.threads)
+        ours[name] = _Ours(runtime, config)
     first = next(iter(ours.values())).runtime
     loaded = load_roma(first.path, device=first.engine.device)
     reference = ReferenceLoop(loaded.model, loaded.processor, first.protocol)
     loops: dict[str, Any] = {'reference': reference, **ours}
     units = _whole_units()
+    clock = time.process_time if config.cpu_time else time.perf_counter
 
     def take_turns(what: str, call: Callable[[Any], None], count: int) -> dict[str, list[float]]:
         times: dict[str, list[float]] = {name: [] for name in loops}
         for index in range(count):
             on_progress(f'{what}, {index + 1} of {count}')
             for name, loop in loops.items():
-                times[name].append(_timed_ms(partial(call, loop), first.engine.device))
+                timed = _timed_ms(partial(call, loop), first.engine.device, clock)
+                times[name].append(timed)
         return times
 
+    read_before = dict.fromkeys(loops.values(), 0)
+
     def read(loop: Any) -> None:
-        loop.step(units[reference.length % len(units)])
+        loop.step(_renumbered(units, read_before[loop]))
+        read_before[loop] += 1
 
     take_turns('warming up', read, config.warm_up)
     for loop in ours.values():
@@ -128,16 +150,16 @@ def run_step(
     reply_lengths = {name: loop.length for name, loop in loops.items()}
     reply = take_turns('replies', lambda loop: loop.reply(), config.replies)
     for name, loop in ours.items():
-        for index in range(config.window_s + config.warm_up):
+        for _ in range(config.window_s + config.warm_up):
             on_progress(f'filling the window of {name}')
-            loop.step(units[index % len(units)])
+            read(loop)
     unit_tokens = _unit_tokens(loaded, units[0])
     reference.age(max(0, _MINUTE_10 * unit_tokens - reference.length))
     take_turns('warming up', read, 2)
     late_lengths = {name: loop.length for name, loop in loops.items()}
     late = take_turns('units at minute 10', read, config.units)
 
-    peaks = _Peaks(loaded)
+    peaks = _Peaks(loaded, clock)
     figures = {
         name: {
             'unit_ms_p50': _p50(start[name]),
@@ -163,7 +185,11 @@ def run_step(
         'benchmark': 'step',
         **describe(first),
         'engine': best,
-        'config': {**vars(config), 'engines': list(config.engines)},
+        'config': {
+            **vars(config),
+            'engines': list(config.engines),
+            'graphs': [folder.name for folder in config.graphs],
+        },
         'ratio': {
             'unit_start': _ratio(of_reference, figures[best], 'unit_ms_p50'),
             'unit_minute_10': _ratio(of_reference, figures[best], 'unit_minute_10_ms_p50'),
@@ -181,12 +207,12 @@ def run_step(
 class _Peaks:
     """What the device can do, and the share of it that was used."""
 
-    def __init__(self, loaded: LoadedRoma) -> None:
+    def __init__(self, loaded: LoadedRoma, clock: Callable[[], float]) -> None:
         self._loaded = loaded
         model = loaded.model
         self._item = model.thinker.lm_head.weight.element_size()
         weights = sum(p.numel() for p in model.decoder.parameters()) * self._item
-        self.peak: Peak = measure_peak(model.device, model.dtype, working_set=weights)
+        self.peak: Peak = measure_peak(model.device, model.dtype, working_set=weights, clock=clock)
 
     def unit(self, unit: MultimodalUnit, length: int, unit_tokens: int) -> Work:
         features = self._loaded.processor(unit)
@@ -226,17 +252,30 @@ def _whole_units() -> list[MultimodalUnit]:
     return [unit for unit in units if unit.flags is UnitFlag.NONE]
 
 
+def _renumbered(units: Sequence[MultimodalUnit], index: int) -> MultimodalUnit:
+    """Return the unit of that index of a stream that repeats ``units`` without a gap."""
+    unit = units[index % len(units)]
+    shift_ns = index * UNIT_NS - unit.start_ns
+    return replace(
+        unit,
+        index=index,
+        start_ns=unit.start_ns + shift_ns,
+        end_ns=unit.end_ns + shift_ns,
+        frame_stamps_ns=tuple(stamp_ns + shift_ns for stamp_ns in unit.frame_stamps_ns),
+    )
+
+
 def _unit_tokens(loaded: LoadedRoma, unit: MultimodalUnit) -> int:
     with torch.inference_mode():
         return len(loaded.model.encode(loaded.processor(unit)))
 
 
-def _timed_ms(call: Callable[[], None], device: torch.device) -> float:
-    begin = time.perf_counter()
+def _timed_ms(call: Callable[[], None], device: torch.device, clock: Callable[[], float]) -> float:
+    begin = clock()
     call()
     if device.type == 'cuda':
         torch.cuda.synchronize(device)
-    return (time.perf_counter() - begin) * 1e3
+    return (clock() - begin) * 1e3
 
 
 def _parts(results: list[StepResult]) -> dict[str, float]:

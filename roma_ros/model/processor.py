@@ -58,7 +58,7 @@ class UnitProcessor:
 
     def __init__(self, config: ProcessorConfig | None = None) -> None:
         self.config = config or ProcessorConfig()
-        self._mel_filters = _mel_filters(self.config)
+        self._mel_filters = _mel_filters(self.config).astype(np.float32)
         # Periodic Hann window.
         angles = 2 * np.pi * np.arange(self.config.n_fft) / self.config.n_fft
         self._window = 0.5 - 0.5 * np.cos(angles)
@@ -142,7 +142,8 @@ class UnitProcessor:
         # The extractor drops the last of the 101 frames.
         spectrum = np.fft.rfft(frames[:-1] * self._window, axis=1)
         power = spectrum.real**2 + spectrum.imag**2
-        log_spec = np.log10(np.maximum(power @ self._mel_filters, 1e-10))
+        bands = power.astype(np.float32) @ self._mel_filters
+        log_spec = np.log10(np.maximum(bands, np.float32(1e-10)))
         log_spec = np.maximum(log_spec, log_spec.max() - 8.0)
         return np.ascontiguousarray(((log_spec + 4.0) / 4.0).T, dtype=np.float32)
 

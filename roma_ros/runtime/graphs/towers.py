@@ -139,12 +139,15 @@ def _axial_rotary(
 def _audio_attention(
     graph: GraphBuilder, x: str, name: str, layer: Any, num_heads: int, width: int
 ) -> str:
-    q, k, v = (
-        graph.heads(
-            graph.linear(x, *joined(f'{name}.{part}', projection)), num_heads, width // num_heads
-        )
-        for part, projection in (('q', layer.q_proj), ('k', layer.k_proj), ('v', layer.v_proj))
+    layers = layer.q_proj, layer.k_proj, layer.v_proj
+    weight = torch.cat([part.weight.detach() for part in layers])
+    # Whisper's keys have no bias.
+    bias = torch.cat(
+        [torch.zeros(width) if part.bias is None else part.bias.detach() for part in layers]
     )
+    both = graph.linear(x, f'{name}.qkv', weight, bias)
+    parts = graph.split(both, [width] * 3)
+    q, k, v = (graph.heads(part, num_heads, width // num_heads) for part in parts)
     attended = graph.side_by_side(graph.op('Attention', q, k, v), width)
     return graph.linear(attended, *joined(f'{name}.o', layer.out_proj))
 
