@@ -17,9 +17,9 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from .supervision import FRAME_OFFSETS_S
+from .supervision import FRAME_OFFSETS_S, unit_of
 from .tabletop.labels import TabletopStream
-from .tabletop.language import COLORS, SHAPES, WORDS
+from .tabletop.language import COLORS, SHAPES, VERBS, WORDS
 from .tabletop.sounds import SOUNDS
 
 #: Teaches nothing here.
@@ -47,12 +47,15 @@ class TowerTargets:
     :param counts: int64 ``[U]``, things in view at the unit's last frame.
     :param words: int64 ``[U, audio tokens]``: 0 none, else the word's place in WORDS plus 1.
     :param sounds: int8 ``[U, audio tokens, sounds]``: 1 heard, 0 not.
+    :param events: int8 ``[U, verbs]``: 1 happens in the unit, 0 not; no matter of the towers, but
+        of who looks at their tokens.
     """
 
     cells: torch.Tensor
     counts: torch.Tensor
     words: torch.Tensor
     sounds: torch.Tensor
+    events: torch.Tensor
 
     @classmethod
     def join(cls, parts: Sequence['TowerTargets']) -> 'TowerTargets':
@@ -60,14 +63,18 @@ class TowerTargets:
         return cls(
             *(
                 torch.cat([getattr(part, name) for part in parts])
-                for name in ('cells', 'counts', 'words', 'sounds')
+                for name in ('cells', 'counts', 'words', 'sounds', 'events')
             )
         )
 
     def __getitem__(self, units: slice) -> 'TowerTargets':
         """Return some of the units."""
         return TowerTargets(
-            self.cells[units], self.counts[units], self.words[units], self.sounds[units]
+            self.cells[units],
+            self.counts[units],
+            self.words[units],
+            self.sounds[units],
+            self.events[units],
         )
 
     def to(self, device: torch.device) -> 'TowerTargets':
@@ -77,6 +84,7 @@ class TowerTargets:
             self.counts.to(device),
             self.words.to(device),
             self.sounds.to(device),
+            self.events.to(device),
         )
 
 
@@ -115,12 +123,18 @@ def tower_targets(
     for sound in stream.sounds:
         heard = (centers >= sound.start_s) & (centers < sound.end_s)
         sounds[heard, SOUNDS.index(sound.name)] = 1
+    events = np.zeros((num_units, len(VERBS)), dtype=np.int8)
+    for event in stream.events:
+        unit = unit_of(event.time_s)
+        if unit < num_units:
+            events[unit, VERBS.index(event.verb)] = 1
     return TowerTargets(
         # Cells in rows, as the video tokens; of each cell the first frame, then the second.
         torch.from_numpy(cells.transpose(0, 2, 3, 1, 4).reshape(num_units, grid[0] * grid[1], -1)),
         torch.from_numpy(counts.clip(0, MAX_COUNT)),
         torch.from_numpy(words.reshape(num_units, audio_tokens)),
         torch.from_numpy(sounds.reshape(num_units, audio_tokens, -1)),
+        torch.from_numpy(events),
     )
 
 

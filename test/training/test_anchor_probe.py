@@ -3,16 +3,16 @@ from types import SimpleNamespace
 import torch
 
 from roma_ros.training.anchor_probe import AnchorProbe
-from roma_ros.training.tabletop.language import COLORS, SHAPES
+from roma_ros.training.tabletop.language import COLORS, SHAPES, VERBS
 from roma_ros.training.tabletop.sounds import SOUNDS
 from roma_ros.training.towers import IGNORE, TowerTargets
 
 NAMES = (*SHAPES, *COLORS)
-KNOWN = (*NAMES, *SOUNDS)
+KNOWN = (*NAMES, *SOUNDS, *VERBS)
 
 
 def make_targets():
-    """Two units of two cells: a red ball in the first's last frame; a bell in the second."""
+    """Two units of two cells: a red ball falls into the first's last frame; then a bell rings."""
     cells = torch.zeros(2, 2, 2, len(NAMES), dtype=torch.int8)
     cells[0, 0, 0, NAMES.index('blue')] = 1  # in the first frame alone: gone
     for name in ('red', 'ball'):
@@ -20,9 +20,10 @@ def make_targets():
     cells[1, 1, 1, NAMES.index('cone')] = IGNORE
     sounds = torch.zeros(2, 3, len(SOUNDS), dtype=torch.int8)
     sounds[1, 2, SOUNDS.index('bell')] = 1
-    return TowerTargets(
-        cells.flatten(2), torch.zeros(2), torch.zeros(2, 3, dtype=torch.int64), sounds
-    )
+    events = torch.zeros(2, len(VERBS), dtype=torch.int8)
+    events[0, VERBS.index('falls')] = 1
+    words = torch.zeros(2, 3, dtype=torch.int64)
+    return TowerTargets(cells.flatten(2), torch.zeros(2), words, sounds, events)
 
 
 def make_batch(*pairs):
@@ -47,7 +48,7 @@ def test_teaches_what_is_asked_for_and_what_the_last_frame_shows():
         ('', 0),
         ('you see a red ball', 0),
         ('the bell rings while you see something blue', 1),
-        ('you hear a siren', 0),
+        ('the blue box is covered', 0),
     )
     optimizer = torch.optim.Adam(probe.parameters(), lr=0.1)
     for _ in range(150):
@@ -56,9 +57,10 @@ def test_teaches_what_is_asked_for_and_what_the_last_frame_shows():
         loss.backward()
         optimizer.step()
     assert loss < 0.3
-    assert said(probe, 1) == (['ball', 'red'], ['ball', 'red'])
+    assert said(probe, 0)[1][-3:] == ['ball', 'red', 'falls']
+    assert said(probe, 1) == (['ball', 'red'], ['ball', 'red', 'falls'])
     assert said(probe, 2) == (['blue', 'bell'], ['bell'])
-    assert said(probe, 3) == (['siren'], ['ball', 'red'])
+    assert said(probe, 3) == (['box', 'blue', 'is covered'], ['ball', 'red', 'falls'])
 
 
 def test_what_is_half_in_view_teaches_nothing():
@@ -69,6 +71,12 @@ def test_what_is_half_in_view_teaches_nothing():
     assert (there[[NAMES.index('red'), NAMES.index('box')]] != 0.0).all()
 
 
-def test_no_alert_is_no_loss_and_no_nan():
-    loss = AnchorProbe(4)(torch.eye(4)[:2], make_batch(('', 0), ('', 1)), make_targets())
-    assert loss.item() == 0.0
+def test_the_streams_own_anchors_are_asked_nothing():
+    probe = AnchorProbe(4)
+    probe(torch.eye(4)[:1], make_batch(('', 0)), make_targets()).backward()
+    assert not probe.linear.bias.grad[: len(KNOWN)].any()
+    assert probe.linear.bias.grad[len(KNOWN) :].all()
+
+
+def test_no_anchor_is_no_loss_and_no_nan():
+    assert AnchorProbe(4)(torch.zeros(0, 4), make_batch(), make_targets()).item() == 0.0

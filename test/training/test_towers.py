@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import torch
 
 from roma_ros.training.tabletop.labels import Sound, VisibleObject
@@ -90,9 +92,7 @@ def test_the_loss_is_low_where_the_truth_is_said(make_stream, speech):
 
 def test_what_is_unclear_teaches_nothing(make_stream):
     targets = tower_targets(make_stream(duration_s=1), (4, 5))
-    unclear = TowerTargets(
-        torch.full_like(targets.cells, IGNORE), targets.counts, targets.words, targets.sounds
-    )
+    unclear = replace(targets, cells=torch.full_like(targets.cells, IGNORE))
     probes = TowerProbes(8)
 
     losses = tower_loss(probes(torch.randn(1, 20, 8), torch.randn(1, 25, 8)), unclear)
