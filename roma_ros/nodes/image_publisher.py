@@ -10,8 +10,6 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from .conversions import fill_image, ns_to_time
 
-_DEPTH = 15
-
 
 class ImagePublisher:
     """
@@ -22,22 +20,30 @@ class ImagePublisher:
     :param encoding: ``rgb8`` or ``bgr8``, of the arrays that will be given.
     :param frame_id: optical frame of the camera.
     :param jpeg_quality: 1..100.
+    :param depth: images that are kept until they have arrived.
     :raises ValueError: when JPEG is wanted and OpenCV is missing.
     """
 
     def __init__(
-        self, node: Node, *, transport: str, encoding: str, frame_id: str, jpeg_quality: int
+        self,
+        node: Node,
+        *,
+        transport: str,
+        encoding: str,
+        frame_id: str,
+        jpeg_quality: int,
+        depth: int = 15,
     ) -> None:
         self._cv2 = import_cv2('compressed images') if transport == 'compressed' else None
         self._encoding = encoding
         self._jpeg_quality = jpeg_quality
         self._message: Any
         if self._cv2 is None:
-            self.publisher = node.create_publisher(Image, 'image', QoSProfile(depth=_DEPTH))
+            self.publisher = node.create_publisher(Image, 'image', QoSProfile(depth=depth))
             self._message = Image()
         else:
             self.publisher = node.create_publisher(
-                CompressedImage, 'image/compressed', QoSProfile(depth=_DEPTH)
+                CompressedImage, 'image/compressed', QoSProfile(depth=depth)
             )
             self._message = CompressedImage(format=f'{encoding}; jpeg compressed bgr8')
         self._message.header.frame_id = frame_id

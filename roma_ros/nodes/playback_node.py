@@ -39,10 +39,9 @@ _SETTLE_S = 0.5
 _ARRIVE_S = 5.0
 #: And those of one that is told to end, whose subscribers may hang.
 _STOPPED_ARRIVE_S = 0.5
-#: Images after which a playback that is faster than real time waits for those who listen: less
-#: than a publisher keeps; and how long they may hold it up [s].
-_ACKNOWLEDGE_EVERY = 5
-_ACKNOWLEDGE_S = 0.5
+#: Messages that are kept until they have arrived: about 1/2 s and 2 s of real time. Faster than
+#: that, what waits would push out older ones that nobody has yet, so more are kept.
+_IMAGE_DEPTH, _AUDIO_DEPTH, _FAST_DEPTHS = 15, 100, 8
 _BAG_SUFFIXES = ('.mcap', '.db3')
 
 
@@ -72,6 +71,7 @@ class PlaybackNode(Node):
         self._cv2 = import_cv2('resized images') if parameters.width or parameters.height else None
         has_images, has_audio = _contents(self._items)
         self._pictures = self._sound = None
+        depths = _FAST_DEPTHS if parameters.rate > 1 else 1
         if has_images:
             self._pictures = ImagePublisher(
                 self,
@@ -79,9 +79,12 @@ class PlaybackNode(Node):
                 encoding='rgb8',
                 frame_id=parameters.image_frame_id,
                 jpeg_quality=parameters.jpeg_quality,
+                depth=depths * _IMAGE_DEPTH,
             )
         if has_audio:
-            self._sound = self.create_publisher(AudioChunk, 'audio', QoSProfile(depth=100))
+            self._sound = self.create_publisher(
+                AudioChunk, 'audio', QoSProfile(depth=depths * _AUDIO_DEPTH)
+            )
         self._chunk = AudioChunk()
         self._chunk.header.frame_id = parameters.audio_frame_id
         self._stamp_clock = self.get_clock()
@@ -233,10 +236,6 @@ class PlaybackNode(Node):
         if image is not None and self._pictures is not None:
             self._pictures.publish(image, stamp_ns)
             self._counts['images'] += 1
-            if self._settings.rate > 1 and self._counts['images'] % _ACKNOWLEDGE_EVERY == 0:
-                # So fast, what waits would push out older messages that nobody has yet.
-                for publisher in self._outputs:
-                    publisher.wait_for_all_acked(Duration(seconds=_ACKNOWLEDGE_S))
         elif isinstance(item, TimedChunk) and self._sound is not None:
             first_sample = item.first_sample
             if first_sample is None:  # counted by time, so that a gap shows
