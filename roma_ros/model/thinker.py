@@ -178,19 +178,6 @@ class RomaModel(nn.Module):
         return self.thinker.model.audio_tower(mel, feature_lens=lengths).last_hidden_state
 
 
-def causal_mask(num_new: int, length: int, *, device: torch.device | str = 'cpu') -> torch.Tensor:
-    """
-    Make the mask of new tokens at the end of a sequence.
-
-    :param num_new: new tokens T.
-    :param length: all tokens S, the new ones included.
-    :param device: where.
-    :return: bool ``[1, 1, T, S]``, true where a token may look.
-    """
-    rows = torch.arange(length - num_new, length, device=device)[:, None]
-    return (torch.arange(length, device=device) <= rows)[None, None]
-
-
 def build_roma(config: RomaConfig, *, seed: int) -> RomaModel:
     """
     Build a network with random weights in float32 on the CPU, in evaluation mode.

@@ -12,7 +12,6 @@ from pathlib import Path
 from tokenizers import Tokenizer
 import torch
 
-from ..model.checkpoint import load_roma
 from ..model.config import RomaConfig
 from ..model.processor import UnitProcessor
 from ..model.prompts import Protocol
@@ -20,7 +19,6 @@ from ..model.store import find_checkpoint
 from ..share import share_folder
 from .engine import Engine
 from .exported import is_exported, read_graph_config
-from .torch_engine import TorchEngine
 
 #: Engines that can be asked for by name.
 ENGINES = ('torch', 'onnxruntime', 'tensorrt', 'auto')
@@ -104,6 +102,10 @@ def load_runtime(
             f'the folder holds graphs, which the engine torch does not run; use the engine '
             f'onnxruntime, or the checkpoint that they were made from: {path}'
         )
+    # Imported when wanted: transformers' modules take seconds, and graphs do without.
+    from ..model.checkpoint import load_roma
+    from .torch_engine import TorchEngine
+
     loaded = load_roma(path, device=where, dtype=numbers, on_progress=on_progress)
     return Runtime(
         path=path,

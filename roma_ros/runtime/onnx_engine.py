@@ -11,8 +11,8 @@ import numpy.typing as npt
 import torch
 
 from ..model.config import RomaConfig
+from ..model.masks import causal_mask
 from ..model.processor import UnitFeatures
-from ..model.thinker import causal_mask
 from .engine import StepOutput
 from .exported import Manifest, read_embeddings, read_manifest
 from .kv_cache import KVCache

@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..model.masks import causal_mask
 from ..model.processor import UnitFeatures
-from ..model.thinker import causal_mask, RomaModel
+from ..model.thinker import RomaModel
 from .engine import StepOutput
 from .fused_decoder import FusedDecoder
 from .kv_cache import KVCache

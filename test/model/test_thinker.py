@@ -12,9 +12,10 @@ from roma_ros.model.config import (
     SpeakHeadConfig,
     TokenIds,
 )
+from roma_ros.model.masks import causal_mask
 from roma_ros.model.positions import text_positions, unit_positions
 from roma_ros.model.processor import UnitFeatures, UnitProcessor
-from roma_ros.model.thinker import build_roma, causal_mask, RomaModel
+from roma_ros.model.thinker import build_roma, RomaModel
 
 PROMPT = [3, 141, 59, 26, 5]
 QUESTION = [35, 89, 79]

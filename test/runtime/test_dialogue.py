@@ -8,8 +8,9 @@ import itertools
 import pytest
 import torch
 
+from roma_ros.model.masks import causal_mask
 from roma_ros.model.positions import text_positions, unit_positions
-from roma_ros.model.thinker import build_roma, causal_mask
+from roma_ros.model.thinker import build_roma
 from roma_ros.policy.instructions import Instruction, InstructionKind
 from roma_ros.runtime.dialogue import Decoded, Dialogue
 from roma_ros.runtime.torch_engine import TorchEngine

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -16,6 +19,16 @@ def test_the_default_is_roma_tiny_on_this_machine():
     if not torch.cuda.is_available():
         assert runtime.engine.device.type == 'cpu'
         assert runtime.engine.new_cache(1).key.dtype == torch.float32
+
+
+def test_engines_of_graphs_start_without_the_modules_of_the_network():
+    code = (
+        'import sys, roma_ros.runtime.factory, roma_ros.runtime.onnx_engine, roma_ros.model;'
+        'late = "transformers.models.qwen2_5_omni.modeling_qwen2_5_omni";'
+        'assert late not in sys.modules;'
+        'roma_ros.model.RomaModel; assert late in sys.modules'
+    )
+    subprocess.run([sys.executable, '-c', code], check=True)
 
 
 def test_dtype_by_name():

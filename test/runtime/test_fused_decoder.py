@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from roma_ros.model.thinker import build_roma, causal_mask
+from roma_ros.model.masks import causal_mask
+from roma_ros.model.thinker import build_roma
 from roma_ros.runtime.fused_decoder import FusedDecoder
 from roma_ros.runtime.torch_engine import TorchEngine
 
