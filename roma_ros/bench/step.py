@@ -12,8 +12,10 @@ import torch
 
 from ..model.checkpoint import load_roma, LoadedRoma
 from ..model.prompts import MAX_SEGMENT_TOKENS, Protocol
+from ..model.store import find_checkpoint
 from ..runtime.exported import read_manifest
-from ..runtime.factory import load_runtime, Runtime
+from ..runtime.factory import default_model, load_runtime, Runtime
+from ..runtime.graph_store import stored_graphs
 from ..runtime.results import StepResult
 from ..runtime.session import StreamSession
 from ..units.unit import MultimodalUnit, UNIT_NS, UnitFlag
@@ -31,7 +33,8 @@ class StepBenchConfig:
     """
     How much is measured.
 
-    :param engines: names of engines.
+    :param engines: names of engines; ``onnxruntime-w8a8`` is that one on graphs so rounded, see
+        ``export_model``, exported where there are none yet.
     :param graphs: folders of graphs of the same model, in fewer bits say, that are measured, too.
     :param warm_up: units that are read first, of which none is measured.
     :param units: units that are measured at the stream's start, and again at minute 10.
@@ -109,9 +112,12 @@ def run_step(
     :return: what JSON can hold; see docs/results/speed.md.
     """
     ours = {}
+    path = find_checkpoint(model) if model else default_model()
     for name in config.engines:
         on_progress(f'loading {name}')
-        runtime = load_runtime(model, engine=name, device=device, threads=config.threads)
+        engine, _, quantize = name.partition('-')
+        source = stored_graphs(path, dtype=torch.float32, quantize=quantize) if quantize else path
+        runtime = load_runtime(source, engine=engine, device=device, threads=config.threads)
         ours[name] = _Ours(runtime, config)
     for folder in config.graphs:
         manifest = read_manifest(folder)
@@ -120,7 +126,7 @@ def run_step(
         runtime = load_runtime(folder, device=device, threads=config.threads)
         ours[name] = _Ours(runtime, config)
     first = next(iter(ours.values())).runtime
-    loaded = load_roma(first.path, device=first.engine.device)
+    loaded = load_roma(path, device=first.engine.device)
     reference = ReferenceLoop(loaded.model, loaded.processor, first.protocol)
     loops: dict[str, Any] = {'reference': reference, **ours}
     units = _whole_units()

@@ -85,9 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     step.set_defaults(run=_run_step, table=step_table)
     step.add_argument(
         '--engines',
-        default='torch,onnxruntime',
+        default='torch,onnxruntime,onnxruntime-w8a8',
         metavar='NAMES',
-        help='with commas; else torch,onnxruntime',
+        help='with commas; else torch,onnxruntime,onnxruntime-w8a8: the last in 8 bits',
     )
     step.add_argument(
         '--graphs',

@@ -19,6 +19,7 @@ def stored_graphs(
     model: Path,
     *,
     dtype: torch.dtype,
+    quantize: str = '',
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """
@@ -30,18 +31,19 @@ def stored_graphs(
 
     :param model: folder of the checkpoint.
     :param dtype: of the graphs.
+    :param quantize: how weights are rounded, as in ``export_model``; empty: they are not.
     :param on_progress: takes what is being done, in words; what it raises ends it.
     :return: a folder of graphs.
     :raises ImportError: when onnx or onnxruntime is not installed.
     """
-    name = str(dtype).removeprefix('torch.')
+    name = quantize or str(dtype).removeprefix('torch.')
     place = hashlib.sha256(bytes(model.resolve())).hexdigest()[:8]
     resolved = model.resolve()
     folder = roma_home() / 'graphs' / f'{resolved.name}-{place}' / f'{name}-{_key(model)}'
     if not is_exported(folder):
         make_once(
             folder,
-            lambda new: _export(model, new, dtype, on_progress),
+            lambda new: _export(model, new, dtype, quantize, on_progress),
             marker=MANIFEST_NAME,
             what=f'graphs of {model.name} in {name}',
             on_progress=on_progress,
@@ -51,11 +53,15 @@ def stored_graphs(
 
 
 def _export(
-    model: Path, folder: Path, dtype: torch.dtype, on_progress: Callable[[str], None]
+    model: Path,
+    folder: Path,
+    dtype: torch.dtype,
+    quantize: str,
+    on_progress: Callable[[str], None],
 ) -> None:
     from .export import export_model
 
-    export_model(model, folder, dtype=dtype, on_progress=on_progress)
+    export_model(model, folder, dtype=dtype, quantize=quantize, on_progress=on_progress)
 
 
 def _key(model: Path) -> str:

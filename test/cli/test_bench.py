@@ -78,10 +78,14 @@ def test_bad_options_are_told(roma, arguments, code, words):
 def test_step_compares_engines_with_the_reference(roma, tmp_path):
     path = tmp_path / 'step.json'
     done = roma(
-        *('bench', 'step', '--engines', 'torch', '--units', 2, '--window-s', 2, '--json', path)
+        *('bench', 'step', '--engines', 'torch,onnxruntime-w8a8', '--units', 2),
+        *('--window-s', 2, '--json', path),
+        ROMA_HOME=str(tmp_path),
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads(path.read_text())
+    assert figures['engines'].keys() == {'torch', 'onnxruntime-w8a8'}
+    assert list(tmp_path.glob('graphs/roma-tiny-*/w8a8-*/step.onnx'))
     assert figures['ratio'].keys() == {'unit_start', 'unit_minute_10', 'reply'}
     assert all(ratio > 0 for ratio in figures['ratio'].values())
     ours, reference = figures['engines']['torch'], figures['reference']
@@ -90,7 +94,7 @@ def test_step_compares_engines_with_the_reference(roma, tmp_path):
         assert reference[name] > 0
     # 600 units of 49 tokens against two seconds of them.
     assert reference['tokens_minute_10'] > 600 * 40 > 30 * ours['tokens_minute_10']
-    assert 'torch against the reference' in done.stdout
+    assert f'{figures["engine"]} against the reference' in done.stdout
 
 
 def test_an_engine_that_is_not_there_is_named(roma):
