@@ -31,7 +31,7 @@ demo: build
 	$(BIN)/roma demo
 
 test: lint
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -rR
 
 lint: build $(VENV)/.dev
 	$(BIN)/ruff check
