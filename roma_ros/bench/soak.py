@@ -47,6 +47,7 @@ class SoakConfig:
     :param voice: the nodes microphone (48 kHz stereo) and speaker run, on a sound card without
         hardware; else the sound is played with the images, mono.
     :param record: the node recorder runs.
+    :param engine: what runs the network.
     """
 
     minutes: float = 60.0
@@ -55,6 +56,7 @@ class SoakConfig:
     rate: float = 1.0
     voice: bool = False
     record: bool = False
+    engine: str = 'torch'
 
     def __post_init__(self) -> None:
         if self.voice and self.rate != 1:
@@ -145,7 +147,12 @@ def _commands(
     commands: dict[str, list[str]] = {}
     if config.record:
         commands['recorder'] = _node('recorder', {'path': str(folder / 'stream.mcap')})
-    roma = {'threads': 1, 'instructions': instructions, 'use_sim_time': sim_time}
+    roma = {
+        'engine': config.engine,
+        'threads': 1,
+        'instructions': instructions,
+        'use_sim_time': sim_time,
+    }
     commands['roma'] = _node('roma', roma)
     if config.voice:
         microphone = {'device': MICROPHONE, 'sample_rate': _SOUND_HZ, 'channels': 2}

@@ -148,7 +148,9 @@ def _parser() -> argparse.ArgumentParser:
     node.add_argument('--width', type=int, default=640, help='of the images; else 640')
     node.add_argument('--height', type=int, default=480, help='of the images; else 480')
     soak = verbs.add_parser(
-        'soak', help='the nodes as on a robot: what is lost, how late, CPU and memory of each'
+        'soak',
+        parents=[engine],
+        help='the nodes as on a robot: what is lost, how late, CPU and memory of each',
     )
     soak.set_defaults(run=_run_soak, table=soak_table)
     soak.add_argument('--json', type=Path, metavar='PATH', help='write all figures there')
@@ -229,6 +231,7 @@ def _run_soak(options: argparse.Namespace, line: ProgressLine) -> dict[str, Any]
         rate=options.rate,
         voice=options.voice,
         record=options.record,
+        engine=options.engine,
     )
     # Not later: the domain of a process is chosen when rclpy is imported.
     os.environ.update(isolated_environment())
