@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 import signal
 import statistics
-import sys
 import time
 from typing import Any
 
 from ..cli.processes import ProcessError, Processes
-from ..cli.ros_arguments import parameter_arguments
-from ..share import share_folder
+from ..cli.ros_arguments import node_command
 from ..units.unit import UnitFlag
 from .machine import describe_machine
 
@@ -140,8 +138,7 @@ def run_recovery(
     from ..nodes.drill import DrillSensors
     from ..nodes.stream_listener import StreamListener
 
-    executable = share_folder().parents[1] / 'lib' / 'roma_ros' / 'roma_node'
-    command = [sys.executable, str(executable), *parameter_arguments({'threads': 1})]
+    command = node_command('roma_node', {'threads': 1})
     about = describe_machine()
     times_s: dict[str, list[float]] = {name: [] for name in ('none', *FAULTS)}
     with (

@@ -5,17 +5,15 @@ from dataclasses import asdict, dataclass
 import os
 from pathlib import Path
 import re
-import sys
 import time
 from typing import Any
 
 import numpy as np
 
 from ..cli.processes import ProcessError, Processes
-from ..cli.ros_arguments import parameter_arguments
+from ..cli.ros_arguments import node_command, ParameterValue
 from ..evaluation.demo_recording import build_recording, MIN_SECONDS
 from ..evaluation.truth import load_truth
-from ..share import share_folder
 from ..units.unit import UnitFlag
 from .machine import describe_machine
 from .process_meter import ProcessMeter
@@ -146,22 +144,26 @@ def _commands(
     sim_time = config.rate != 1
     commands: dict[str, list[str]] = {}
     if config.record:
-        commands['recorder'] = _node('recorder', {'path': str(folder / 'stream.mcap')})
-    roma = {
+        commands['recorder'] = node_command('recorder_node', {'path': str(folder / 'stream.mcap')})
+    roma: dict[str, ParameterValue] = {
         'engine': config.engine,
         'threads': 1,
         'instructions': instructions,
         'use_sim_time': sim_time,
     }
-    commands['roma'] = _node('roma', roma)
+    commands['roma'] = node_command('roma_node', roma)
     if config.voice:
-        microphone = {'device': MICROPHONE, 'sample_rate': _SOUND_HZ, 'channels': 2}
+        microphone: dict[str, ParameterValue] = {
+            'device': MICROPHONE,
+            'sample_rate': _SOUND_HZ,
+            'channels': 2,
+        }
         commands['speaker'] = [
-            *_node('speaker', {'device': LOUDSPEAKER}),
+            *node_command('speaker_node', {'device': LOUDSPEAKER}),
             *('-r', 'utterance:=roma/utterance'),
         ]
-        commands['microphone'] = _node('microphone', microphone)
-    playback = {
+        commands['microphone'] = node_command('microphone_node', microphone)
+    playback: dict[str, ParameterValue] = {
         'source': str(media),
         'loop': True,
         'rate': config.rate,
@@ -170,13 +172,8 @@ def _commands(
         'height': config.height,
         'wait_for_subscribers': 1 + config.record,
     }
-    commands['playback'] = _node('playback', playback)
+    commands['playback'] = node_command('playback_node', playback)
     return commands
-
-
-def _node(name: str, parameters: Mapping[str, Any]) -> list[str]:
-    executable = share_folder().parents[1] / 'lib' / 'roma_ros' / f'{name}_node'
-    return [sys.executable, str(executable), *parameter_arguments(parameters)]
 
 
 def _follow(

@@ -12,9 +12,8 @@ import torch
 
 from ..model.checkpoint import load_roma, LoadedRoma
 from ..model.prompts import MAX_SEGMENT_TOKENS, Protocol
-from ..model.store import find_checkpoint
 from ..runtime.exported import read_manifest
-from ..runtime.factory import default_model, load_runtime, Runtime
+from ..runtime.factory import load_runtime, model_folder, Runtime
 from ..runtime.graph_store import stored_graphs
 from ..runtime.results import StepResult
 from ..runtime.session import StreamSession
@@ -112,7 +111,7 @@ def run_step(
     :return: what JSON can hold; see docs/results/speed.md.
     """
     ours = {}
-    path = find_checkpoint(model) if model else default_model()
+    path = model_folder(model)
     for name in config.engines:
         on_progress(f'loading {name}')
         engine, _, quantize = name.partition('-')

@@ -94,9 +94,8 @@ def _run(options: argparse.Namespace, progress: ProgressLine) -> None:
     from ..evaluation.annotate import AnnotationJob, Recording, write_annotations
     from ..evaluation.runner import run_samples
     from ..model.identity import model_identity
-    from ..model.store import find_checkpoint
     from ..policy.instructions import parse_instruction
-    from ..runtime.factory import default_model
+    from ..runtime.factory import model_folder
 
     recordings = [
         Recording(path=path, image_topic=options.image_topic, audio_topic=options.audio_topic)
@@ -109,7 +108,7 @@ def _run(options: argparse.Namespace, progress: ProgressLine) -> None:
         parse_instruction(line, id=f'instruction-{number}')
         for number, line in enumerate(lines, start=1)
     )
-    model = find_checkpoint(options.model) if options.model else default_model()
+    model = model_folder(options.model)
     output: Path = options.output
     found = run_samples(
         recordings,

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from .isolation import isolated_environment
 from .processes import ProcessError, Processes
 from .progress import bar, plain, ProgressLine
-from .ros_arguments import parameter_arguments
+from .ros_arguments import node_command
 
 if TYPE_CHECKING:
     from ..evaluation.truth import Truth
@@ -110,14 +110,16 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
     print(f'ROS_DOMAIN_ID={os.environ["ROS_DOMAIN_ID"]}, logs in {log_folder}', flush=True)
     line = ProgressLine()
     with Processes(log_folder, os.environ) as processes, StreamObserver() as observer:
-        processes.start('recorder', _node('recorder_node', {'path': str(output / 'stream.mcap')}))
+        processes.start(
+            'recorder', node_command('recorder_node', {'path': str(output / 'stream.mcap')})
+        )
         instructions = options.instruct or _instructions(truth)
         parameters = {
             'model': options.model,
             'instructions': instructions,
             'use_sim_time': options.rate != 1,
         }
-        processes.start('roma', _node('roma_node', parameters))
+        processes.start('roma', node_command('roma_node', parameters))
         _wait_for_model(processes, observer, line)
         playback = {
             'source': str(media),
@@ -126,7 +128,7 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
             'wait_for_subscribers': 2,
             'publish_clock': options.rate != 1,
         }
-        processes.start('playback', _node('playback_node', playback))
+        processes.start('playback', node_command('playback_node', playback))
         _follow(processes, observer, line, duration_s, options.rate, _questions(truth))
         # The node at once, before it makes units of the silence; the recorder last, so that it has
         # the node's last figures.
@@ -186,19 +188,6 @@ def _probe(media: Path) -> tuple[float, int | None]:
         duration_s = (container.duration or 0) / av.time_base
         num_frames = container.streams.video[0].frames if has_video else 0
     return duration_s, num_frames or None
-
-
-def _node(name: str, parameters: dict[str, bool | int | float | str | Sequence[str]]) -> list[str]:
-    """Return the command that starts a node, as ``ros2 run`` would."""
-    from ..share import share_folder
-
-    executable = share_folder().parents[1] / 'lib' / 'roma_ros' / name
-    if not executable.is_file():
-        raise ValueError(
-            f'{name} is not installed; run make build, or pip install . (looked at {executable})'
-        )
-    # Its own interpreter line finds this environment only where that is activated.
-    return [sys.executable, str(executable), *parameter_arguments(parameters)]
 
 
 def _wait_for_model(processes: Processes, observer: 'StreamObserver', line: ProgressLine) -> None:

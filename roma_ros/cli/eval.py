@@ -195,8 +195,9 @@ def _benchmark(
     from ..evaluation.benchmarks.registry import BENCHMARKS
     from ..evaluation.benchmarks.run import run_benchmark
     from ..evaluation.benchmarks.worker import BenchmarkJob, Playing
+    from ..runtime.factory import model_folder
 
-    model = _model_folder(options.model)
+    model = model_folder(options.model)
     playing = Playing(window_s=options.window_s, share_stream=not options.own_streams)
     figures = run_benchmark(
         BENCHMARKS[name],
@@ -260,8 +261,9 @@ def _tabletop(
     """Run the tabletop, print its table, and return its figures; no triggers: the presets."""
     from ..evaluation.benchmarks.tabletop import preset_triggers, TabletopJob
     from ..evaluation.benchmarks.tabletop_run import evaluate_tabletop
+    from ..runtime.factory import model_folder
 
-    model = _model_folder(options.model)
+    model = model_folder(options.model)
     figures = evaluate_tabletop(
         evaluation,
         TabletopJob(
@@ -278,13 +280,6 @@ def _tabletop(
     for line in tabletop_table(figures):
         print(line)
     return figures
-
-
-def _model_folder(name: str) -> Path:
-    from ..model.store import find_checkpoint
-    from ..runtime.factory import default_model
-
-    return find_checkpoint(name) if name else default_model()
 
 
 def _lines_folder(options: argparse.Namespace, name: str, model: Path) -> Path:

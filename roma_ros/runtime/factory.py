@@ -49,6 +49,16 @@ def default_model() -> Path:
     return share_folder() / 'models' / 'roma-tiny'
 
 
+def model_folder(model: str | Path) -> Path:
+    """
+    Find a model.
+
+    :param model: its folder, or ``owner/name`` of a fetched one; empty: roma-tiny.
+    :raises FileNotFoundError: when there is no such model.
+    """
+    return find_checkpoint(model) if model else default_model()
+
+
 def load_runtime(
     model: str | Path = '',
     *,
@@ -81,7 +91,7 @@ def load_runtime(
         raise ValueError(f'engine is {engine!r}, expected one of {", ".join(ENGINES)}')
     where = _device(device)
     torch.set_num_threads(threads or max(1, len(os.sched_getaffinity(0)) - 1))
-    path = find_checkpoint(model) if model else default_model()
+    path = model_folder(model)
     numbers = _dtype(dtype, where)
     if not engine:
         engine = 'onnxruntime' if is_exported(path) else 'torch'

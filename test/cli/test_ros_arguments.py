@@ -1,13 +1,29 @@
+from pathlib import Path
+import sys
+
 from hypothesis import given, HealthCheck, settings, strategies as st
 import pytest
 
-from roma_ros.cli.ros_arguments import parameter_arguments
+from roma_ros.cli.ros_arguments import node_command, parameter_arguments
 
 LINES = ['narrate', "alert[0.7]: it's “you” → a: b, [c] {d} #e", '123', 'true', '~', '😀 \\ "q"']
 
 
 def test_no_parameters_are_no_arguments():
     assert parameter_arguments({}) == []
+
+
+@pytest.mark.ros
+def test_a_node_starts_with_this_interpreter():
+    interpreter, executable, *arguments = node_command('roma_node', {'threads': 1})
+    assert interpreter == sys.executable
+    assert Path(executable).name == 'roma_node'
+    assert arguments == ['--ros-args', '-p', 'threads:=1']
+
+
+def test_a_node_that_is_not_there_is_named():
+    with pytest.raises(ValueError, match='no_node is not installed; run make build'):
+        node_command('no_node', {})
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
