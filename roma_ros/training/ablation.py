@@ -14,21 +14,19 @@ from pathlib import Path
 import shutil
 from typing import Any, Literal
 
-import yaml  # type: ignore[import-untyped]
-
 from ..model.checkpoint import load_roma, LoadedRoma, save_roma
 from ..model.prompts import Protocol
 from ..model.store import find_checkpoint
 from ..model.thinker import build_roma
 from .checkpoints import last_checkpoint
-from .curriculum import Decider, make_from, Phase, TrainConfig
+from .curriculum import Decider, Phase, read_plan, TrainConfig
 from .data import MakeBatch
+from .forward import TOWERS
 from .frozen import freeze_streams, FrozenMaker
 from .initial import draw_weights
 from .tabletop.labels import Split
 from .trainer import Trainer
 
-_TOWERS = ('thinker.model.visual.', 'thinker.model.audio_tower.')
 _PLAN_NAME, _RESULT_NAME, _LOCK_NAME = 'ablation.json', 'result.json', '.lock'
 
 
@@ -125,18 +123,7 @@ def read_ablation(path: str | Path) -> Ablation:
     :return: both.
     :raises ValueError: when a key is not known or missing, or a value is wrong.
     """
-    values = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
-    if not isinstance(values, dict):
-        raise ValueError(f'expected keys and values, found {type(values).__name__}: {path}')
-    try:
-        variants = tuple(
-            make_from(Variant, v, 'a variant') for v in values.pop('variants', None) or ()
-        )
-        seeds = tuple(values.pop('seeds', None) or ())
-        values |= {'variants': variants, 'seeds': seeds}
-        return make_from(Ablation, values, 'the ablation')
-    except ValueError as error:
-        raise ValueError(f'{error}: {path}') from error
+    return read_plan(path, Ablation, 'the ablation', parts={'variants': (Variant, 'a variant')})
 
 
 def folder_name(variant: Variant, seed: int) -> str:
@@ -270,7 +257,7 @@ def _save_start(loaded: LoadedRoma, variant: Variant, seed: int, folder: Path) -
     towers = {
         name: tensor
         for name, tensor in loaded.model.state_dict().items()
-        if name.startswith(_TOWERS)
+        if name.startswith(TOWERS)
     }
     model.load_state_dict(towers, strict=False)
     save_roma(model, folder, tokenizer=loaded.tokenizer)

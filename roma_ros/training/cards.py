@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..units.unit import SAMPLE_RATE_HZ
-from .tabletop.generator import make_stream, SIZE
+from .tabletop.generator import make_stream, SHORTEST_S, SIZE
 from .tabletop.labels import Sound, Speech, Split, TabletopStream
 from .tabletop.language import SIZES, SPOKEN_ALERTS, things_of
 from .tabletop.noise import make_noise
@@ -26,9 +26,13 @@ _NUM_THINGS, _MAX_SHOWN = 20, 6
 _AWAY = 9.0
 _SOUND_SHARE = 0.25
 _LOUDNESS_DB = (6.0, 25.0)
-_SHORTEST_STREAM_S = 8
 #: Streams whose sentences are said: so few that most have been said before, and are at hand.
 _NUM_SCRIPTS = 64
+
+
+def is_deck(number: int, share: float) -> bool:
+    """Say whether a stream is to be a deck, where a share of all are: 0..1, evenly spread."""
+    return int((number + 1) * share) > int(number * share)
 
 
 def make_cards(seed: int, *, split: Split, duration_s: int) -> TabletopStream:
@@ -43,7 +47,7 @@ def make_cards(seed: int, *, split: Split, duration_s: int) -> TabletopStream:
     stream = make_stream(
         seed % _NUM_SCRIPTS,
         split=split,
-        duration_s=max(duration_s, _SHORTEST_STREAM_S),
+        duration_s=max(duration_s, SHORTEST_S),
         audible=False,
     )
     rng = np.random.default_rng([seed, 77])

@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml  # type: ignore[import-untyped]
 
 Objective = Literal['towers', 'answers', 'speak']
 Part = Literal['all', 'decoder', 'adapters', 'head']
 Decider = Literal['head', 'token']
+
+_P = TypeVar('_P')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,18 +177,35 @@ def read_train_config(path: str | Path) -> TrainConfig:
     :return: the plan.
     :raises ValueError: when a key is not known or missing, or a value is wrong.
     """
+    return read_plan(path, TrainConfig, 'the run', parts={'phases': (Phase, 'a phase')})
+
+
+def read_plan(
+    path: str | Path, cls: type[_P], what: str, *, parts: Mapping[str, tuple[Any, str]]
+) -> _P:
+    """
+    Read a dataclass from a YAML file.
+
+    :param path: a file whose keys are its fields.
+    :param cls: the dataclass.
+    :param what: it is, in words.
+    :param parts: by key, the dataclass of the items of a list, and what these are.
+    :raises ValueError: when a key is not known or missing, or a value is wrong.
+    """
     values = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
     if not isinstance(values, dict):
         raise ValueError(f'expected keys and values, found {type(values).__name__}: {path}')
     try:
-        phases = tuple(make_from(Phase, p, 'a phase') for p in values.pop('phases', None) or ())
-        return make_from(TrainConfig, {**values, 'phases': phases}, 'the run')
+        for key, (part, name) in parts.items():
+            values[key] = [make_from(part, v, name) for v in values.get(key) or ()]
+        lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+        return make_from(cls, values | lists, what)
     except ValueError as error:
         raise ValueError(f'{error}: {path}') from error
 
 
-def make_from(cls: Any, values: Mapping[str, Any], what: str) -> Any:
-    known = {f.name for f in fields(cls)}
+def make_from(cls: type[_P], values: Mapping[str, Any], what: str) -> _P:
+    known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - known)
     if unknown:
         raise ValueError(

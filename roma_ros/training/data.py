@@ -14,7 +14,7 @@ from ..model import prompts
 from ..model.processor import UnitFeatures, UnitProcessor
 from .augmentation import augment
 from .batching import Batch, collate, make_sample, Sample
-from .cards import make_cards
+from .cards import is_deck, make_cards
 from .curriculum import Objective, Phase
 from .drills import drill
 from .streams import (
@@ -97,8 +97,7 @@ class StreamMaker:
         """Make the streams of these seeds, and put them together."""
         samples, towers = [], []
         for seed in seeds:
-            is_card = int((seed + 1) * self._cards) > int(seed * self._cards)
-            make = make_cards if is_card else make_stream
+            make = make_cards if is_deck(seed, self._cards) else make_stream
             stream = make(seed, split=self._split, duration_s=self._duration_s)
             features = [self._processor(stream.unit(i)) for i in range(stream.duration_s)]
             if self._augment:
@@ -136,6 +135,12 @@ def without_alerts(supervision: Supervision) -> Supervision:
         narrate=supervision.narrate,
         narrate_focus=supervision.narrate_focus,
     )
+
+
+def place_in_round(number: int, count: int) -> int:
+    """Return which of ``count`` streams has a number, in an order of each round's own."""
+    turn, place = divmod(number, count)
+    return int(np.random.default_rng(turn).permutation(count)[place])
 
 
 class RecordMaker:
@@ -183,9 +188,7 @@ class RecordMaker:
         """Read the records whose turn it is."""
         samples = []
         for seed in seeds:
-            turn, place = divmod(seed, len(self._records))
-            order = np.random.default_rng(turn).permutation(len(self._records))
-            record = self._records[order[place]]
+            record = self._records[place_in_round(seed, len(self._records))]
             units = load_units(record, self._root)
             supervision = supervise_record(
                 record, len(units), learn_narration=self._learn_narration

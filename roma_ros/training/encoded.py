@@ -17,18 +17,15 @@ from ..model.prompts import Protocol
 from ..model.thinker import RomaModel
 from .augmentation import augment
 from .batching import collate, make_sample
-from .cards import make_cards
+from .cards import is_deck, make_cards
 from .curriculum import Phase
-from .data import TrainingBatch, without_alerts
+from .data import place_in_round, TrainingBatch, without_alerts
 from .drills import drill
 from .forward import encode_audio, encode_video
 from .supervision import FRAME_OFFSETS_S, supervise_tabletop, Supervision
-from .tabletop.generator import make_stream
+from .tabletop.generator import make_stream, SHORTEST_S
 from .tabletop.labels import TabletopStream
 from .towers import tower_targets, TowerTargets
-
-#: Streams are made no shorter than this [s]; shorter lessons are parts of them.
-_SHORTEST_S = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +71,8 @@ def encode_streams(
     """
     streams = []
     for number in range(phase.encoded):
-        is_card = int((number + 1) * phase.cards) > int(number * phase.cards)
-        make = make_cards if is_card else make_stream
-        stream = make(seed + number, split='train', duration_s=max(_SHORTEST_S, phase.duration_s))
+        make = make_cards if is_deck(number, phase.cards) else make_stream
+        stream = make(seed + number, split='train', duration_s=max(SHORTEST_S, phase.duration_s))
         features = [processor(stream.unit(i)) for i in range(stream.duration_s)]
         if changed:
             features = augment(features, np.random.default_rng(seed + number))
@@ -88,10 +84,10 @@ def encode_streams(
 
 def encodes_alike(one: Phase, other: Phase) -> bool:
     """Return whether two phases of a run learn from the same encoded streams."""
-    return (one.encoded, one.cards, max(_SHORTEST_S, one.duration_s)) == (
+    return (one.encoded, one.cards, max(SHORTEST_S, one.duration_s)) == (
         other.encoded,
         other.cards,
-        max(_SHORTEST_S, other.duration_s),
+        max(SHORTEST_S, other.duration_s),
     )
 
 
@@ -124,9 +120,7 @@ class EncodedMaker:
         phase = self._phase
         samples, towers, videos, audios = [], [], [], []
         for seed in seeds:
-            turn, place = divmod(seed, len(self._streams))
-            order = np.random.default_rng(turn).permutation(len(self._streams))
-            stream = self._streams[order[place]]
+            stream = self._streams[place_in_round(seed, len(self._streams))]
             rng = np.random.default_rng([seed, 1])
             truth, first = stream.truth, 0
             if phase.duration_s < truth.duration_s:
@@ -185,19 +179,40 @@ def part_of(truth: TabletopStream, first: int, duration_s: int) -> TabletopStrea
 
 
 @torch.no_grad()
+def encode_units(
+    model: RomaModel, protocol: Protocol, features: Sequence[UnitFeatures]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    Let the towers encode the units of a stream.
+
+    :param model: whose towers.
+    :param protocol: token ids of the dialogue.
+    :param features: of each unit.
+    :return: video and audio tokens, float16 ``[units, tokens, C]``.
+    """
+    count = len(features)
+    nothing = Supervision(count, labels=(None,) * count)
+    batch = collate([make_sample(features, nothing, protocol)], protocol)
+    video, audio = (
+        tokens.unflatten(0, (count, -1)).half()
+        for tokens in (encode_video(model, batch), encode_audio(model, batch))
+    )
+    return video, audio
+
+
+def layout_unit(grid_thw: tuple[int, int, int] | None, mel_shape: tuple[int, ...]) -> UnitFeatures:
+    """Return features of these shapes; the layout asks for no more, and no memory is behind it."""
+    return UnitFeatures(None, grid_thw, np.broadcast_to(np.float32(0), mel_shape))
+
+
 def _encode(
     model: RomaModel, protocol: Protocol, stream: TabletopStream, features: list[UnitFeatures]
 ) -> EncodedStream:
-    count = stream.duration_s
-    nothing = Supervision(count, labels=(None,) * count)
-    batch = collate([make_sample(features, nothing, protocol)], protocol)
-    video, audio = encode_video(model, batch), encode_audio(model, batch)
+    video, audio = encode_units(model, protocol, features)
     grid, mel = features[0].grid_thw, features[0].mel
     assert grid is not None
     assert mel is not None
-    # The layout asks for the length of the sound alone: no memory stands behind it.
-    unit = UnitFeatures(None, grid, np.broadcast_to(np.float32(0), mel.shape))
-    times_s = [i + offset for i in range(count) for offset in FRAME_OFFSETS_S]
+    times_s = [i + offset for i in range(stream.duration_s) for offset in FRAME_OFFSETS_S]
     seen = {time_s: stream.objects_at(time_s) for time_s in times_s}
     return EncodedStream(
         replace(
@@ -206,10 +221,10 @@ def _encode(
             objects_at=seen.__getitem__,
             audio=np.zeros(0, dtype=np.float32),
         ),
-        video.unflatten(0, (count, -1)).half(),
-        audio.unflatten(0, (count, -1)).half(),
+        video,
+        audio,
         tower_targets(stream, (grid[1] // 2, grid[2] // 2)),
-        unit,
+        layout_unit(grid, mel.shape),
     )
 
 

@@ -8,6 +8,9 @@ from ..model.thinker import RomaModel
 from .attention import additive_mask, fast_attention
 from .batching import Batch
 
+#: Begins of the names of the towers' parameters.
+TOWERS = ('thinker.model.visual.', 'thinker.model.audio_tower.')
+
 
 class BatchOutput(NamedTuple):
     """

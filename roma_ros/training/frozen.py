@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from safetensors.torch import load_file, save_file
 import torch
 
@@ -22,9 +21,9 @@ from ..model.processor import UnitFeatures
 from ..model.prompts import Protocol
 from .batching import collate, make_sample
 from .curriculum import Objective
-from .data import TrainingBatch, without_alerts
+from .data import place_in_round, TrainingBatch, without_alerts
 from .drills import drill
-from .forward import encode_audio, encode_video
+from .encoded import encode_units, layout_unit
 from .supervision import supervise_tabletop, Supervision, Turn, WatchLabels
 from .tabletop.generator import make_stream
 from .tabletop.labels import Split
@@ -92,10 +91,8 @@ def freeze_streams(
         audios.append(tensors['audio'])
         supervisions += [_from_json(item) for item in facts['supervisions']]
         grid, mel_shape = tuple(facts['grid_thw']), tuple(facts['mel_shape'])
-    # The layout asks for the length of the sound alone: no memory stands behind it.
-    mel = np.broadcast_to(np.float32(0), mel_shape)
     return FrozenStreams(
-        torch.cat(videos), torch.cat(audios), tuple(supervisions), UnitFeatures(None, grid, mel)
+        torch.cat(videos), torch.cat(audios), tuple(supervisions), layout_unit(grid, mel_shape)
     )
 
 
@@ -136,14 +133,10 @@ class FrozenMaker:
         )
 
     def _place(self, seed: int) -> int:
-        turn, place = divmod(seed, len(self._streams))
-        if not self._shuffle:
-            return place
-        order: npt.NDArray[np.int64] = np.random.default_rng(turn).permutation(len(self._streams))
-        return int(order[place])
+        count = len(self._streams)
+        return place_in_round(seed, count) if self._shuffle else seed % count
 
 
-@torch.no_grad()
 def _encode(
     loaded: LoadedRoma, seeds: Sequence[int], *, split: Split, duration_s: int
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -157,12 +150,9 @@ def _encode(
         supervision = supervise_tabletop(stream)
         if split == 'train':
             supervision = drill(stream, supervision, np.random.default_rng([seed, 1]))
-        batch = collate([make_sample(features, supervision, protocol)], protocol)
-        for name, tokens in (
-            ('video', encode_video(loaded.model, batch)),
-            ('audio', encode_audio(loaded.model, batch)),
-        ):
-            tensors[name].append(tokens.unflatten(0, (duration_s, -1)).half())
+        video, audio = encode_units(loaded.model, protocol, features)
+        tensors['video'].append(video)
+        tensors['audio'].append(audio)
         supervisions.append(asdict(supervision))
         assert features[0].mel is not None
         grid, mel_shape = features[0].grid_thw, features[0].mel.shape

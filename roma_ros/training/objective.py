@@ -9,7 +9,7 @@ from ..model.thinker import RomaModel
 from .anchor_probe import AnchorProbe
 from .curriculum import Phase
 from .data import TrainingBatch
-from .forward import BatchOutput, decode_batch, encode_audio, encode_video
+from .forward import BatchOutput, decode_batch, encode_audio, encode_video, TOWERS
 from .losses import language_loss, silence_loss, speak_loss, speaking_logits
 from .towers import tower_loss, TowerLogits, TowerProbes
 
@@ -116,7 +116,7 @@ def trained_parameters(objective: Objective, phase: Phase) -> dict[str, nn.Param
     :param phase: what it trains.
     :return: parameters by name.
     """
-    towers = ('model.thinker.model.visual.', 'model.thinker.model.audio_tower.')
+    towers = tuple(f'model.{prefix}' for prefix in TOWERS)
     uses_probes = phase.objective == 'towers' or phase.tower_weight > 0
     chosen = {}
     for name, parameter in objective.named_parameters():

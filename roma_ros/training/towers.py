@@ -7,8 +7,8 @@ colours each video token covers, and how many things the unit shows. The probes 
 afterwards.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 import math
 
 import numpy as np
@@ -60,32 +60,18 @@ class TowerTargets:
     @classmethod
     def join(cls, parts: Sequence['TowerTargets']) -> 'TowerTargets':
         """Put the units of several streams one after another."""
-        return cls(
-            *(
-                torch.cat([getattr(part, name) for part in parts])
-                for name in ('cells', 'counts', 'words', 'sounds', 'events')
-            )
-        )
+        return cls(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
     def __getitem__(self, units: slice) -> 'TowerTargets':
         """Return some of the units."""
-        return TowerTargets(
-            self.cells[units],
-            self.counts[units],
-            self.words[units],
-            self.sounds[units],
-            self.events[units],
-        )
+        return self._map(lambda labels: labels[units])
 
     def to(self, device: torch.device) -> 'TowerTargets':
         """Return the same on a device."""
-        return TowerTargets(
-            self.cells.to(device),
-            self.counts.to(device),
-            self.words.to(device),
-            self.sounds.to(device),
-            self.events.to(device),
-        )
+        return self._map(lambda labels: labels.to(device))
+
+    def _map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> 'TowerTargets':
+        return TowerTargets(*(change(getattr(self, f.name)) for f in fields(self)))
 
 
 def tower_targets(

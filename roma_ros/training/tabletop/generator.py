@@ -24,7 +24,8 @@ DURATION_S = 16
 SIZE = (160, 120)
 
 _SPLITS: tuple[Split, ...] = ('train', 'validation', 'test')
-_SHORTEST_S = 8
+#: Streams are made no shorter than this [s].
+SHORTEST_S = 8
 _SOUND_GAP_S = 0.3
 _LOUDNESS_DB = (4.0, 25.0)
 _SPOKEN_ALERT_SHARE = 0.8  # of the streams that are not narrated
@@ -63,8 +64,8 @@ def make_stream(
         raise ValueError(f'no split {split!r}; there are {", ".join(_SPLITS)}')
     if seed < 0:
         raise ValueError(f'the seed is {seed}: expected 0 or more')
-    if duration_s < _SHORTEST_S:
-        raise ValueError(f'a stream of {duration_s} s: expected {_SHORTEST_S} s or more')
+    if duration_s < SHORTEST_S:
+        raise ValueError(f'a stream of {duration_s} s: expected {SHORTEST_S} s or more')
     scene_rng, sound_rng, task_rng, look_rng, voice_rng, noise_rng = (
         np.random.Generator(np.random.PCG64(sequence))
         for sequence in np.random.SeedSequence([_SPLITS.index(split), seed]).spawn(6)
