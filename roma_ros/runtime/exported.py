@@ -14,9 +14,10 @@ from .kv_cache import KVCache
 
 MANIFEST_NAME = 'manifest.json'
 #: Raised when a reader of older graphs would misread newer ones.
-FORMAT = 1
-#: One ``.onnx`` file each, with its weights in ``.onnx.data`` beside it.
-GRAPH_NAMES = ('vision', 'audio', 'embed', 'step')
+FORMAT = 2
+#: One ``.onnx`` file each, with its weights in ``.onnx.data`` beside it; ``step_whole`` has those
+#: of ``step``.
+GRAPH_NAMES = ('vision', 'audio', 'embed', 'step', 'step_whole')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +64,9 @@ class Manifest:
         assert isinstance(dtype, torch.dtype)
         return dtype
 
-    def new_cache(self, capacity: int, device: torch.device) -> KVCache:
+    def new_cache(self, capacity: int, device: torch.device, *, grows: bool = False) -> KVCache:
         """
-        Allocate an empty cache that fits the step graph.
+        Allocate an empty cache that fits the step graph; one that grows fits ``step_whole`` alone.
 
         :raises ValueError: when the graph was exported for smaller caches.
         """
@@ -83,6 +84,7 @@ class Manifest:
             inv_freq=torch.tensor(self.inv_freq),
             dtype=self.torch_dtype,
             device=device,
+            grows=grows,
         )
 
     def save(self, folder: Path) -> None:
