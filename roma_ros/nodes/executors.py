@@ -10,6 +10,10 @@ from rclpy.executors import (
     SingleThreadedExecutor,
     TimeoutException,
 )
+from rclpy.impl.implementation_singleton import rclpy_implementation
+
+#: What the ROS client library says of what was destroyed.
+InvalidHandle = rclpy_implementation.InvalidHandle
 
 
 def _never() -> bool:
@@ -45,6 +49,10 @@ class PatientExecutor(SingleThreadedExecutor):
         try:
             handler, entity, _ = self.wait_for_ready_callbacks(timeout_sec, None, _never)
         except (ConditionReachedException, ShutdownException, TimeoutException):
+            return
+        except InvalidHandle:
+            # A transition on a thread of its own destroyed it after it was listed; rclpy minds
+            # that for subscriptions and timers, and forgets their events. The next round is whole.
             return
         if isinstance(getattr(entity, 'callback_group', None), SlowCallbackGroup):
             threading.Thread(target=self._run, args=(handler,), daemon=True).start()

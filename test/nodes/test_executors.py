@@ -4,9 +4,11 @@ import pytest
 
 rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
 
+from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from roma_ros.nodes.executors import PatientExecutor
+from roma_ros.nodes.qos import AdaptiveSubscription
 
 pytestmark = pytest.mark.ros
 
@@ -45,3 +47,31 @@ def test_what_is_always_ready_does_not_starve_the_rest(ros_node, wait_until):
         executor.shutdown()
         node.destroy_node()
         rclpy.shutdown(context=context)
+
+
+def test_what_another_thread_destroys_at_the_worst_moment_ends_no_executor():
+    """As a deactivation does: between the listing of what there is, and the wait for it."""
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node('changing', context=context)
+    subscription = AdaptiveSubscription(node, String, 'words', lambda message: None, depth=1)
+    ticks = []
+    node.create_timer(0.01, lambda: ticks.append(None))
+    executor, listed = PatientExecutor(context=context), []
+    executor.add_node(node)
+    can_execute = executor.can_execute
+
+    def can_execute_and_destroy(entity):
+        # The last that is listed is the event of the newest subscription.
+        if not listed and entity in list(node.waitables)[-1:]:
+            listed.append(entity)
+            subscription.destroy()
+        return can_execute(entity)
+
+    executor.can_execute = can_execute_and_destroy
+    while len(ticks) < 3:
+        executor.spin_once(timeout_sec=0.1)
+    assert listed
+    executor.shutdown()
+    node.destroy_node()
+    rclpy.shutdown(context=context)
