@@ -17,7 +17,7 @@ from ..model.store import find_checkpoint
 from .engine_check import compare_engines
 from .exported import GRAPH_NAMES, Manifest, MANIFEST_NAME
 from .graphs.quantization import QUANTIZATIONS
-from .graphs.step import write_step, write_step_whole
+from .graphs.step import write_step
 from .graphs.towers import MEL_FRAMES, write_audio, write_embed, write_vision
 from .onnx_engine import OnnxEngine
 from .torch_engine import TorchEngine
@@ -96,7 +96,6 @@ def _write_graphs(
     write_step(
         loaded.model, files['step'], dtype=dtype, capacity=capacity, quantization=quantization
     )
-    write_step_whole(files['step'], files['step_whole'])
 
 
 def _describe(

@@ -14,10 +14,9 @@ from .kv_cache import KVCache
 
 MANIFEST_NAME = 'manifest.json'
 #: Raised when a reader of older graphs would misread newer ones.
-FORMAT = 2
-#: One ``.onnx`` file each, with its weights in ``.onnx.data`` beside it; ``step_whole`` has those
-#: of ``step``.
-GRAPH_NAMES = ('vision', 'audio', 'embed', 'step', 'step_whole')
+FORMAT = 1
+#: One ``.onnx`` file each, with its weights in ``.onnx.data`` beside it.
+GRAPH_NAMES = ('vision', 'audio', 'embed', 'step')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +63,9 @@ class Manifest:
         assert isinstance(dtype, torch.dtype)
         return dtype
 
-    def new_cache(self, capacity: int, device: torch.device, *, grows: bool = False) -> KVCache:
+    def new_cache(self, capacity: int, device: torch.device) -> KVCache:
         """
-        Allocate an empty cache that fits the step graph; one that grows fits ``step_whole`` alone.
+        Allocate an empty cache that fits the step graph.
 
         :raises ValueError: when the graph was exported for smaller caches.
         """
@@ -84,7 +83,6 @@ class Manifest:
             inv_freq=torch.tensor(self.inv_freq),
             dtype=self.torch_dtype,
             device=device,
-            grows=grows,
         )
 
     def save(self, folder: Path) -> None:

@@ -95,7 +95,7 @@ class FusedDecoder:
             bias.masked_fill_(~mask, -torch.inf)
             bias = bias.repeat(shared, 1)
         start, stop = cache.length, cache.length + num_tokens
-        cache.make_room(num_tokens)
+        cache.check_room(num_tokens)
         rotated = self._heads + self._groups
         hidden, states = embeddings, []
         first_kept = len(self._layers) + 1 - self._num_mixed

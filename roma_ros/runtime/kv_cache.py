@@ -7,8 +7,6 @@ import torch
 
 #: Tokens of one layer that are moved at a time when the cache is compacted.
 SCRATCH_TOKENS = 128
-#: Buffers that grow do so by an eighth, in whole multiples of so many tokens.
-GROWTH_TOKENS = 128
 
 
 @dataclass(frozen=True)
@@ -29,12 +27,7 @@ class KeptRange:
 
 class KVCache:
     """
-    Keys and values of one transcript, in memory that never moves and never grows.
-
-    ``key`` and ``value`` are ``[L, G, S, D]``, where S is the capacity. With ``grows`` it is
-    little more than the cache has held so far, for engines that go through all of S:
-    :meth:`make_room` lays the heads out anew, further apart, where it finds no room. What lies
-    behind ``length`` counts for nothing, but has to be finite: such engines multiply it by zero.
+    Keys and values of one transcript in buffers that never move and never grow.
 
     Engines write at ``length`` and then call :meth:`advance`. Stock transformers attention does
     the former through :meth:`update`, so this object stands where it expects its own cache.
@@ -46,7 +39,6 @@ class KVCache:
     :param inv_freq: float32 ``[D / 2]``, the model's rotary frequencies.
     :param dtype: of keys and values.
     :param device: where they live.
-    :param grows: lay the buffers out for what they hold.
     """
 
     def __init__(
@@ -59,16 +51,11 @@ class KVCache:
         inv_freq: torch.Tensor,
         dtype: torch.dtype,
         device: torch.device,
-        grows: bool = False,
     ) -> None:
-        self.capacity = capacity
+        shape = (num_layers, num_kv_heads, capacity, head_dim)
+        self.key = torch.zeros(shape, dtype=dtype, device=device)
+        self.value = torch.zeros(shape, dtype=dtype, device=device)
         self.length = 0
-        self.key: torch.Tensor
-        self.value: torch.Tensor
-        self._shape = (num_layers, num_kv_heads, -1, head_dim)
-        size = num_layers * num_kv_heads * capacity * head_dim
-        self._memory = torch.zeros((2, size), dtype=dtype, device=device)
-        self._lay_out(min(capacity, GROWTH_TOKENS) if grows else capacity)
         # Of both halves of a head, ``[D]``.
         self._inv_freq = inv_freq.to(device=device, dtype=torch.float32).repeat(2)
         self._cos, self._sin = torch.empty_like(self._inv_freq), torch.empty_like(self._inv_freq)
@@ -77,14 +64,14 @@ class KVCache:
         )
 
     @property
-    def extent(self) -> int:
-        """Return S, the tokens that the buffers are laid out for."""
+    def capacity(self) -> int:
+        """Return how many tokens fit."""
         return self.key.shape[2]
 
     @property
     def num_bytes(self) -> int:
-        """Return the size of both buffers, for all of the capacity [bytes]."""
-        return self._memory.numel() * self._memory.element_size()
+        """Return the size of both buffers [bytes]."""
+        return 2 * self.key.numel() * self.key.element_size()
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int
@@ -98,15 +85,16 @@ class KVCache:
         :return: views of all keys and values up to the new end, each ``[1, G, length + n, D]``.
         :raises ValueError: when they do not fit.
         """
-        self.make_room(key_states.shape[2])
+        self.check_room(key_states.shape[2])
+        self.check_room(key_states.shape[2])
         stop = self.length + key_states.shape[2]
         self.key[layer_idx, :, self.length : stop] = key_states[0]
         self.value[layer_idx, :, self.length : stop] = value_states[0]
         return self.key[None, layer_idx, :, :stop], self.value[None, layer_idx, :, :stop]
 
-    def make_room(self, num_tokens: int) -> None:
+    def check_room(self, num_tokens: int) -> None:
         """
-        Refuse new tokens that do not fit; lay the buffers out anew where they are too small.
+        Refuse new tokens that do not fit.
 
         :raises ValueError: when they do not.
         """
@@ -115,9 +103,6 @@ class KVCache:
                 f'{num_tokens} tokens do not fit behind {self.length} in a cache of '
                 f'{self.capacity}; evict first'
             )
-        if self.length + num_tokens > self.extent:
-            wanted = max(self.length + num_tokens, self.length * 9 // 8)
-            self._lay_out(min(self.capacity, -(-wanted // GROWTH_TOKENS) * GROWTH_TOKENS))
 
     def advance(self, num_tokens: int) -> None:
         """Count tokens that every layer has written."""
@@ -168,21 +153,5 @@ class KVCache:
             end += size
 
     def reset(self) -> None:
-        """Forget every token, also what is not a finite number; the memory stays."""
+        """Forget every token; the buffers stay."""
         self.length = 0
-        self.key.zero_()
-        self.value.zero_()
-
-    def _lay_out(self, extent: int) -> None:
-        """Give each head of each layer room for so many tokens, more than before."""
-        held = [buffer.flatten(0, 1) for buffer in (self.key, self.value)] if self.length else []
-        self.key, self.value = (
-            buffer[: extent * buffer.numel() // self.capacity].view(self._shape)
-            for buffer in self._memory
-        )
-        # The last head first: each goes to where nothing lies any more but of those behind it.
-        for old, new in zip(held, (self.key, self.value), strict=False):
-            rows = new.flatten(0, 1)
-            for index in reversed(range(1, len(rows))):
-                # By way of a copy: a head's new place may overlap its old one.
-                rows[index, : self.length] = old[index, : self.length].clone()

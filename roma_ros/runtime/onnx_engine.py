@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from ..model.config import RomaConfig
+from ..model.masks import causal_mask
 from ..model.processor import UnitFeatures
 from .engine import StepOutput
 from .exported import Manifest, read_embeddings, read_manifest
@@ -53,17 +54,17 @@ class OnnxEngine:
         self.vocab_size = self._manifest.vocab_size
         self._sessions = {
             name: _open_session(folder / f'{name}.onnx', device, threads, self._manifest)
-            for name in ('vision', 'audio', 'step_whole')
+            for name in ('vision', 'audio', 'step')
         }
         self._embeddings = read_embeddings(folder, self._manifest).to(device)
-        # A cache is bound once for each number of tokens that it is given, until it grows.
+        # The buffers of a cache are bound once for each number of tokens that it is given.
         self._steps: WeakKeyDictionary[KVCache, OrderedDict[tuple[int, int], _BoundStep]]
         self._steps = WeakKeyDictionary()
         self._wrappers = self.embed(wrapper_ids(config.token_ids))
 
     def new_cache(self, capacity: int) -> KVCache:
         """Allocate an empty cache of ``capacity`` tokens."""
-        return self._manifest.new_cache(capacity, self.device, grows=True)
+        return self._manifest.new_cache(capacity, self.device)
 
     def encode(self, features: UnitFeatures, *, video: torch.Tensor | None = None) -> torch.Tensor:
         """Encode one unit to ``[n, C]``; see :meth:`Engine.encode`."""
@@ -84,7 +85,7 @@ class OnnxEngine:
     ) -> StepOutput:
         """Read ``n`` tokens and append them to the cache; see :meth:`Engine.step`."""
         num_tokens = len(embeddings)
-        cache.make_room(num_tokens)
+        cache.check_room(num_tokens)
         bound = self._bound_step(cache, num_tokens, num_anchors)
         output = bound(embeddings, torch.from_numpy(position_ids), cache.length, mask)
         cache.advance(num_tokens)
@@ -95,9 +96,9 @@ class OnnxEngine:
         steps = self._steps.setdefault(cache, OrderedDict())
         key = num_tokens, num_anchors
         bound = steps.get(key)
-        if bound is None or bound.extent != cache.extent:
+        if bound is None:
             bound = steps[key] = _BoundStep(
-                self._sessions['step_whole'], cache, self._embeddings.shape, key
+                self._sessions['step'], cache, self._embeddings.shape, key
             )
             if len(steps) > _MAX_BOUND_STEPS:
                 steps.popitem(last=False)
@@ -134,10 +135,10 @@ class _BoundStep:
     The step for one number of tokens, over one cache, with memory of its own for what is small.
 
     Binding costs more than all else around a word; so all is bound once, and a step copies its
-    input to where the graph reads it.
+    input to where the graph reads it. The mask alone grows with the cache.
 
     :param session: of the step graph.
-    :param cache: bound as input and as output, as it is laid out now.
+    :param cache: bound as input and as output.
     :param table: shape of the table of embeddings, (V, C).
     :param sizes: tokens n, and anchors A.
     """
@@ -147,21 +148,20 @@ class _BoundStep:
     ) -> None:
         num_tokens, num_anchors = sizes
         vocab_size, width = table
-        self.extent = cache.extent
         self._session = session
         self._device = device = cache.key.device
         self._binding = session.io_binding()
         self._embeddings = torch.empty((num_tokens, width), dtype=cache.key.dtype, device=device)
         self._position_ids = torch.empty((3, num_tokens), dtype=torch.int64, device=device)
         self._write_index = torch.empty(1, dtype=torch.int64, device=device)
-        self._mask = torch.zeros((1, 1, num_tokens, self.extent), dtype=torch.bool, device=device)
-        self._causal = torch.ones(
-            (num_tokens, num_tokens), dtype=torch.bool, device=device
-        ).tril_()
         self._anchors = torch.arange(num_tokens - num_anchors, num_tokens, device=device)
         self._speak_logits = torch.empty(num_anchors, device=device)
         self._lm_logits = torch.empty(vocab_size, device=device)
-        for name in ('embeddings', 'position_ids', 'write_index', 'mask', 'anchors'):
+        # A word sees all that is cached.
+        self._seen = torch.ones(
+            cache.capacity * (num_tokens == 1), dtype=torch.bool, device=device
+        )
+        for name in ('embeddings', 'position_ids', 'write_index', 'anchors'):
             _bind(self._binding.bind_input, name, getattr(self, f'_{name}'))
         for name in ('speak_logits', 'lm_logits'):
             _bind(self._binding.bind_output, name, getattr(self, f'_{name}'))
@@ -185,17 +185,18 @@ class _BoundStep:
         :param length: tokens in the cache.
         :param mask: bool ``[n, length + n]``, or None.
         """
-        end = length + len(embeddings)
-        seen = self._mask[0, 0]
+        num_tokens = len(embeddings)
+        end = length + num_tokens
         if mask is None:
-            seen[:, :length] = True
-            seen[:, length:end] = self._causal
-        else:
-            seen[:, :end] = mask
-        seen[:, end:] = False
+            is_word = num_tokens == 1
+            mask = (
+                self._seen[:end] if is_word else causal_mask(num_tokens, end, device=self._device)
+            )
         self._embeddings.copy_(embeddings)
         self._position_ids.copy_(position_ids)
         self._write_index.fill_(length)
+        seen = mask.reshape(1, 1, num_tokens, end).contiguous()
+        _bind(self._binding.bind_input, 'mask', seen)
         _run_bound(self._session, self._binding, self._device)
         return StepOutput(self._speak_logits.clone(), self._lm_logits.clone())
 

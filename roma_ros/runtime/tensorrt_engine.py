@@ -97,7 +97,7 @@ class TensorRTEngine:
         num_anchors: int = 1,
     ) -> StepOutput:
         """Read ``n`` tokens and append them to the cache; see :meth:`Engine.step`."""
-        cache.make_room(len(embeddings))
+        cache.check_room(len(embeddings))
         positions = torch.from_numpy(position_ids)
         output: StepOutput | None = None
         for start, stop in _turns(len(embeddings)):

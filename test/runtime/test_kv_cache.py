@@ -9,7 +9,7 @@ LAYERS, HEADS, DIM = 2, 2, 8
 INV_FREQ = 1.0 / 10_000 ** (torch.arange(0, DIM, 2) / DIM)
 
 
-def make_cache(capacity: int, **options: bool) -> KVCache:
+def make_cache(capacity: int) -> KVCache:
     return KVCache(
         num_layers=LAYERS,
         num_kv_heads=HEADS,
@@ -18,7 +18,6 @@ def make_cache(capacity: int, **options: bool) -> KVCache:
         inv_freq=INV_FREQ,
         dtype=torch.float32,
         device=torch.device('cpu'),
-        **options,
     )
 
 
@@ -56,64 +55,6 @@ def test_a_full_cache_refuses_before_it_writes():
     with pytest.raises(ValueError, match='2 tokens do not fit behind 2 in a cache of 3'):
         cache.update(*torch.randn(2, 1, HEADS, 2, DIM), 0)
     assert torch.equal(cache.key, before)
-
-
-@settings(deadline=None)
-@given(
-    st.integers(1, 900), st.lists(st.tuples(st.integers(1, 300), st.integers(0, 300)), max_size=9)
-)
-def test_a_cache_that_grows_holds_what_one_holds_that_does_not(capacity, turns):
-    """Whatever comes in and goes, and however far the heads are moved apart meanwhile."""
-    torch.manual_seed(0)
-    grown, whole = make_cache(capacity, grows=True), make_cache(capacity)
-    pointer = grown.key.data_ptr()
-    for added, evicted in turns:
-        added = min(added, capacity - whole.length)
-        states = torch.randn(LAYERS, 2, 1, HEADS, added, DIM)
-        before = grown.extent
-        for cache in (grown, whole):
-            for layer in range(LAYERS):
-                cache.update(*states[layer], layer)
-            cache.advance(added)
-        assert before <= grown.extent <= capacity
-        for name in ('key', 'value'):
-            held = getattr(grown, name)
-            assert held.is_contiguous()
-            assert torch.equal(
-                held[:, :, : grown.length], getattr(whole, name)[:, :, : whole.length]
-            )
-        for cache in (grown, whole):
-            first = min(evicted, cache.length)
-            cache.keep([KeptRange(first, cache.length, first)])
-    assert grown.key.data_ptr() == pointer
-    assert grown.num_bytes == whole.num_bytes
-    grown.make_room(capacity - grown.length)
-    assert grown.extent == capacity
-    with pytest.raises(ValueError, match='do not fit behind'):
-        grown.make_room(capacity - grown.length + 1)
-
-
-def test_a_cache_that_grows_is_laid_out_for_little_more_than_it_holds():
-    cache = make_cache(10_000, grows=True)
-    sizes = []
-    for _ in range(4000):
-        cache.make_room(1)
-        cache.advance(1)
-        sizes.append(cache.extent)
-        assert cache.extent <= cache.length * 9 / 8 + 128
-    assert len(set(sizes)) < 30
-
-
-def test_a_reset_leaves_nothing_that_is_not_finite():
-    cache = make_cache(300, grows=True)
-    fill(cache, 200)
-    cache.value.fill_(torch.nan)
-    cache.key.fill_(torch.inf)
-    cache.reset()
-    assert cache.length == 0
-    cache.make_room(300)
-    assert cache.key.isfinite().all()
-    assert cache.value.isfinite().all()
 
 
 @settings(deadline=None)

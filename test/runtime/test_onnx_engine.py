@@ -17,7 +17,6 @@ from roma_ros.runtime.export import export_model
 from roma_ros.runtime.exported import is_exported
 from roma_ros.runtime.factory import load_runtime
 from roma_ros.runtime.graph_store import stored_graphs
-from roma_ros.runtime.kv_cache import KeptRange
 from roma_ros.runtime.onnx_engine import OnnxEngine
 from roma_ros.runtime.session import StreamSession
 from roma_ros.runtime.torch_engine import TorchEngine
@@ -80,56 +79,13 @@ def test_the_cache_is_updated_in_place_and_nowhere_else(onnx_engine):
 
 def test_what_the_cache_holds_beyond_its_length_counts_for_nothing(onnx_engine):
     outputs = []
-    for rest in (0.0, 1e6):
+    for rest in (0.0, torch.inf):
         cache = onnx_engine.new_cache(64)
         cache.key.fill_(rest)
-        cache.value.fill_(-rest)
+        cache.value.fill_(rest)
         read(onnx_engine, cache, 10)
         outputs.append(read(onnx_engine, cache, 3).lm_logits)
     assert torch.equal(*outputs)
-
-
-def test_a_cache_that_held_what_is_not_finite_is_clean_after_a_reset(onnx_engine):
-    cache = onnx_engine.new_cache(64)
-    expected = read(onnx_engine, cache, 10).lm_logits
-    for buffer in (cache.key, cache.value):
-        buffer.fill_(torch.nan)
-    cache.reset()
-    assert torch.equal(read(onnx_engine, cache, 10).lm_logits, expected)
-
-
-@pytest.mark.parametrize('masked', [False, True])
-def test_a_cache_that_grows_reads_as_torch_does(onnx_engine, engine, masked):
-    """Units and words across several sizes of the buffers, and back after an eviction."""
-    caches = [each.new_cache(700) for each in (onnx_engine, engine)]
-    extents = set()
-    for index in range(22):
-        num_tokens = 1 if index % 2 else 60
-        if index == 16:
-            for cache in caches:
-                cache.keep([KeptRange(0, 10, 0), KeptRange(300, cache.length, 290)])
-        end = caches[0].length + num_tokens
-        mask = torch.ones(num_tokens, end, dtype=torch.bool).tril_(end - num_tokens)
-        mask[:, 3:7] = False
-        outputs = [
-            read(each, cache, num_tokens, mask=mask if masked else None)
-            for each, cache in zip((onnx_engine, engine), caches, strict=True)
-        ]
-        extents.add(caches[0].extent)
-        for name in ('lm_logits', 'speak_logits'):
-            result, expected = (getattr(output, name) for output in outputs)
-            tolerance = 1e-4 * max(1.0, float(expected.abs().max()))
-            torch.testing.assert_close(result, expected, atol=tolerance, rtol=0)
-    assert len(extents) > 3
-    assert max(extents) < 700
-    for result, expected in zip(
-        (caches[0].key, caches[0].value), (caches[1].key, caches[1].value), strict=True
-    ):
-        used = slice(caches[0].length)
-        tolerance = 1e-4 * max(1.0, float(expected.abs().max()))
-        torch.testing.assert_close(
-            result[:, :, used], expected[:, :, used], atol=tolerance, rtol=0
-        )
 
 
 def test_caches_of_one_engine_do_not_mix(onnx_engine):

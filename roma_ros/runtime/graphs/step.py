@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
 
 from ...model.thinker import RomaModel
@@ -74,35 +73,6 @@ def write_step(
         graph.cast(flat, torch.float32, output='lm_logits')
         graph.output('lm_logits', [config.vocab_size], torch.float32)
         graph.save()
-
-
-def write_step_whole(step: Path, path: Path) -> None:
-    """
-    Write the step for buffers that are laid out for little more than they hold.
-
-    As ``step``, and with its weights, but attention reads the buffers where they are, whole, and
-    copies nothing; so T is the capacity, which is free.
-
-    :param step: the graph that :func:`write_step` has written, in the same folder.
-    :param path: of the ``.onnx`` file.
-    """
-    model = onnx.load(step, load_external_data=False)
-    graph = model.graph
-    whole = {node.output[0]: node.input[0] for node in graph.node if node.op_type == 'Slice'}
-    kept = [node for node in graph.node if node.op_type not in ('Slice', 'Shape')]
-    for node in kept:
-        for index, name in enumerate(node.input):
-            node.input[index] = whole.get(name, name)
-    del graph.node[:]
-    graph.node.extend(kept)
-    buffers = {node.output[0] for node in kept if node.op_type == 'TensorScatter'}
-    buffers |= {f'past_{name}' for name in buffers}
-    for value in (*graph.input, *graph.output):
-        if value.name in buffers:
-            value.type.tensor_type.shape.dim[2].dim_param = 'capacity'
-        elif value.name == 'mask':
-            value.type.tensor_type.shape.dim[3].dim_param = 'capacity'
-    onnx.save_model(model, path)
 
 
 class _CachedAttention:
