@@ -116,15 +116,15 @@ def _engine() -> Iterator[Check]:
     except Exception as error:
         yield Check(Verdict.PROBLEM, 'engine', f'none: {error}'.splitlines()[0], 'see above')
         return
-    if torch.cuda.is_available():
+    on_gpu = torch.cuda.is_available()
+    if on_gpu:
         where = f'{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}'
     else:
         where = f'CPU, {len(os.sched_getaffinity(0))} cores; no CUDA device'
     yield Check(Verdict.OK, 'engine torch', f'{torch.__version__} on {where}')
     yield _onnxruntime_engine()
-    yield _tensorrt_engine(has_gpu=torch.cuda.is_available())
+    yield _tensorrt_engine(has_gpu=on_gpu)
     model = default_model()
-    on_gpu = torch.cuda.is_available()
     choice = choose_engine(
         model,
         torch.device('cuda:0' if on_gpu else 'cpu'),

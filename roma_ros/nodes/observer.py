@@ -5,10 +5,11 @@ import threading
 import time
 from types import TracebackType
 
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 
 from ..msg import SpeakScore, Status, Utterance
+from .qos import latched
 from .side import SideNode
 
 _NO_INPUT = SpeakScore.UNIT_NO_VIDEO | SpeakScore.UNIT_NO_AUDIO
@@ -71,14 +72,9 @@ class StreamObserver:
 
     def __enter__(self) -> 'StreamObserver':
         node = self._side.__enter__()
-        latched = QoSProfile(
-            depth=1,
-            reliability=ReliabilityPolicy.RELIABLE,
-            durability=DurabilityPolicy.TRANSIENT_LOCAL,
-        )
         scores = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
         subscribe = node.create_subscription
-        subscribe(Status, f'{self._name}/status', self._on_status, latched)
+        subscribe(Status, f'{self._name}/status', self._on_status, latched())
         subscribe(SpeakScore, f'{self._name}/speak_score', self._on_score, scores)
         subscribe(Utterance, f'{self._name}/utterance', self._on_utterance, 10)
         self._question = node.create_publisher(String, 'question', 10)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, QoSProfile
+from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import Header
 
 from .. import msg
@@ -13,6 +13,7 @@ from ..units.unit import MultimodalUnit
 from .conversions import ns_to_time
 from .gate import UtteranceGate
 from .messages import make_highlight, make_scores, make_utterance
+from .qos import latched
 
 #: Utterances and highlights that a summary tells of.
 SUMMARY_LENGTH = 20
@@ -43,7 +44,7 @@ class Outputs:
         self._summary = node.create_publisher(
             msg.Summary,
             '~/summary',
-            QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL),
+            latched(),
         )
 
     def publish_reading(self, reading: Reading, frame_id: str) -> float:

@@ -1,4 +1,4 @@
-"""Subscriptions that get all that a publisher offers, whoever starts first."""
+"""Quality of service: latched topics, and subscriptions that get all, whoever starts first."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +14,11 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 
 #: What a user may set, as ``qos_overrides./image.subscription.depth``.
 _OVERRIDABLE = (QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
+
+
+def latched() -> QoSProfile:
+    """Return the profile of a topic whose newest message late joiners get, too."""
+    return QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class AdaptiveSubscription:

@@ -7,7 +7,6 @@ import threading
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
-from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from ..msg import Status
 from ..policy.instructions import Instruction
@@ -20,6 +19,7 @@ from .loading import Loading
 from .parameter_tables import RomaParameters
 from .parameters import declare_parameters, read_parameters
 from .pipeline import Pipeline
+from .qos import latched
 from .settings import change_instructions, make_session_config, parse_instructions
 
 #: Period of status and diagnostics [s] (REP 107).
@@ -45,9 +45,7 @@ class RomaNode(ManagedNode):
         self._options = read_parameters(self, RomaParameters)
         self._instructions: tuple[Instruction, ...] = ()
         self._health = Health()
-        self._status_publisher = self.create_publisher(
-            Status, '~/status', QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        )
+        self._status_publisher = self.create_publisher(Status, '~/status', latched())
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 1)
         # Not the ROS clock: with use_sim_time it stands still until somebody publishes /clock.
         steady = Clock(clock_type=ClockType.STEADY_TIME)

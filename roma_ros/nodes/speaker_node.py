@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
@@ -19,6 +18,7 @@ from .executable import run_node
 from .parameter_tables import SpeakerParameters
 from .parameters import declare_parameters, read_parameters
 from .portaudio import find_device, import_pyaudio, open_portaudio
+from .qos import latched
 from .speech_queue import Phrase, SpeechQueue
 from .voices import make_voice, Voice, VoiceError
 
@@ -49,9 +49,7 @@ class SpeakerNode(DeviceNode):
             raise ValueError(str(error)) from error
         self._queue = SpeechQueue(narration_age_s=self._settings.narration_age_s)
         self._is_speaking = False
-        self._speaking = self.create_publisher(
-            Bool, 'is_speaking', QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        )
+        self._speaking = self.create_publisher(Bool, 'is_speaking', latched())
         self._tell(False)
         self._reference = self.create_publisher(AudioChunk, 'audio_reference', 100)
         self.create_subscription(Utterance, 'utterance', self._on_utterance, 10)

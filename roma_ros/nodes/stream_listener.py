@@ -8,12 +8,13 @@ from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, QoSProfile
+from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import String
 
 from ..msg import SpeakScore, Status, Utterance
 from ..policy.instructions import InstructionKind
 from .conversions import time_to_ns
+from .qos import latched
 from .side import SideNode
 
 #: How long the node may take to answer [s].
@@ -64,9 +65,8 @@ class StreamListener:
 
     def __enter__(self) -> 'StreamListener':
         self._node = node = self._side.__enter__()
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         subscribe = node.create_subscription
-        subscribe(Status, 'roma/status', self._on_status, latched)
+        subscribe(Status, 'roma/status', self._on_status, latched())
         subscribe(SpeakScore, 'roma/speak_score', self._on_score, qos_profile_sensor_data)
         subscribe(Utterance, 'roma/utterance', self._on_utterance, 10)
         subscribe(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)

@@ -7,9 +7,10 @@ import time
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from ..msg import SpeakScore, Status, Utterance
+from .qos import latched
 
 #: Units and utterances that are kept.
 MAX_UNITS, MAX_UTTERANCES = 120, 100
@@ -226,14 +227,9 @@ class Watcher:
         self._roma = roma
         self._notes = Notes()
         self._lock = threading.Lock()
-        latched = QoSProfile(
-            depth=1,
-            reliability=ReliabilityPolicy.RELIABLE,
-            durability=DurabilityPolicy.TRANSIENT_LOCAL,
-        )
         scores = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
         subscribe = node.create_subscription
-        subscribe(Status, f'{roma}/status', self._on_status, latched)
+        subscribe(Status, f'{roma}/status', self._on_status, latched())
         subscribe(SpeakScore, f'{roma}/speak_score', self._on_score, scores)
         subscribe(Utterance, f'{roma}/utterance', self._on_utterance, 10)
         subscribe(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
