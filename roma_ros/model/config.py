@@ -4,9 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
-from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniThinkerConfig
+if TYPE_CHECKING:
+    # Imported when wanted: it takes nearly a second, and engines of graphs do without.
+    from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import (
+        Qwen2_5OmniThinkerConfig,
+    )
 
 #: Names of the special tokens, as the Qwen2.5-Omni tokenizer writes them.
 TOKEN_NAMES: Mapping[str, str] = {
@@ -186,7 +190,7 @@ class RomaConfig:
     :raises ValueError: when the parts do not fit each other.
     """
 
-    thinker: Qwen2_5OmniThinkerConfig
+    thinker: 'Qwen2_5OmniThinkerConfig'
     speak_head: SpeakHeadConfig
     processor: ProcessorConfig
     token_ids: TokenIds
@@ -233,7 +237,7 @@ def make_thinker_config(
     vision_config: Mapping[str, Any],
     audio_config: Mapping[str, Any],
     **options: Any,
-) -> Qwen2_5OmniThinkerConfig:
+) -> 'Qwen2_5OmniThinkerConfig':
     """
     Make a thinker configuration that also holds the ids which the class's defaults leave out.
 
@@ -244,6 +248,10 @@ def make_thinker_config(
     :param options: fields of the thinker itself, such as ``tie_word_embeddings``.
     :return: the configuration.
     """
+    from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import (
+        Qwen2_5OmniThinkerConfig,
+    )
+
     return Qwen2_5OmniThinkerConfig(
         text_config=dict(text_config),
         vision_config=dict(vision_config),
@@ -263,6 +271,10 @@ def read_config(path: str | Path, token_ids: TokenIds) -> RomaConfig:
     :raises FileNotFoundError: when there is no ``config.json``.
     :raises ValueError: when it does not describe a Qwen2.5-Omni thinker.
     """
+    from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import (
+        Qwen2_5OmniThinkerConfig,
+    )
+
     config_path = Path(path) / 'config.json'
     if not config_path.is_file():
         raise FileNotFoundError(f'no config.json: a checkpoint folder must hold one: {path}')
@@ -278,10 +290,6 @@ def read_config(path: str | Path, token_ids: TokenIds) -> RomaConfig:
     thinker = Qwen2_5OmniThinkerConfig.from_dict(
         {**token_ids.thinker_fields(), **dict(thinker_values)}
     )
-    preprocessor_path = Path(path) / 'preprocessor_config.json'
-    preprocessor: dict[str, Any] = {}
-    if preprocessor_path.is_file():
-        preprocessor = json.loads(preprocessor_path.read_text(encoding='utf-8'))
     head = values.get('speak_head_config') or {}
     head_width = head.get('intermediate_size', thinker_values.get('gate_hidden_dim'))
     layers_mixed = head.get(
@@ -294,9 +302,16 @@ def read_config(path: str | Path, token_ids: TokenIds) -> RomaConfig:
             num_layers_mixed=layers_mixed,
             intermediate_size=head_width,
         ),
-        processor=ProcessorConfig.from_dict(preprocessor),
+        processor=read_processor_config(path),
         token_ids=token_ids,
     )
+
+
+def read_processor_config(path: str | Path) -> ProcessorConfig:
+    """Read a folder's ``preprocessor_config.json``; without one all is as published."""
+    file = Path(path) / 'preprocessor_config.json'
+    values = json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {}
+    return ProcessorConfig.from_dict(values)
 
 
 def write_config(config: RomaConfig, path: str | Path) -> None:

@@ -107,6 +107,8 @@ def _describe(
     capacity: int | None,
 ) -> Manifest:
     text = loaded.config.thinker.text_config
+    vision = loaded.config.thinker.vision_config
+    merge = vision.spatial_merge_size
     return Manifest(
         model=identity,
         dtype=str(dtype).removeprefix('torch.'),
@@ -118,6 +120,7 @@ def _describe(
         inv_freq=tuple(loaded.model.decoder.rotary_emb.inv_freq.tolist()),
         hidden_size=text.hidden_size,
         vocab_size=text.vocab_size,
+        window_patches=vision.window_size // merge // vision.patch_size * merge,
         graphs={name: _signature(folder / f'{name}.onnx') for name in GRAPH_NAMES},
         differences=None,
         versions={

@@ -4,19 +4,46 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tokenizers import Tokenizer
 import torch
 
-from ..model.config import read_config, RomaConfig, TokenIds
+from ..model.config import ProcessorConfig, read_processor_config, TokenIds
 from .kv_cache import KVCache
 
 MANIFEST_NAME = 'manifest.json'
 #: Raised when a reader of older graphs would misread newer ones.
-FORMAT = 1
+FORMAT = 2
 #: One ``.onnx`` file each, with its weights in ``.onnx.data`` beside it.
 GRAPH_NAMES = ('vision', 'audio', 'embed', 'step')
+
+
+class UnitConfig(Protocol):
+    """What engines of graphs want to know of their model; a RomaConfig tells it, too."""
+
+    @property
+    def processor(self) -> ProcessorConfig:
+        """Return how a unit becomes features."""
+        ...
+
+    @property
+    def token_ids(self) -> TokenIds:
+        """Return the ids of the special tokens."""
+        ...
+
+
+@dataclass(frozen=True)
+class GraphConfig:
+    """
+    The same, as a folder of graphs tells it.
+
+    :param processor: how a unit becomes features.
+    :param token_ids: ids of the special tokens.
+    """
+
+    processor: ProcessorConfig
+    token_ids: TokenIds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +61,7 @@ class Manifest:
     :param inv_freq: the decoder's rotary frequencies, D / 2 of them.
     :param hidden_size: C.
     :param vocab_size: V.
+    :param window_patches: patches along one side of the vision tower's attention windows.
     :param graphs: inputs and outputs of each graph, with names, dtypes and shapes.
     :param differences: the largest absolute difference from torch of each kind of output, as it
         was found at export; None where nothing here runs such graphs.
@@ -51,6 +79,7 @@ class Manifest:
     inv_freq: tuple[float, ...]
     hidden_size: int
     vocab_size: int
+    window_patches: int
     graphs: Mapping[str, Any]
     differences: Mapping[str, float] | None
     versions: Mapping[str, str]
@@ -132,7 +161,7 @@ def read_embeddings(folder: Path, manifest: Manifest) -> torch.Tensor:
     return flat.reshape(shape)
 
 
-def read_graph_config(folder: Path) -> RomaConfig:
-    """Read the configuration of the model that graphs were made from."""
+def read_graph_config(folder: Path) -> GraphConfig:
+    """Read what engines want to know of the model that graphs were made from."""
     tokenizer = Tokenizer.from_file(str(folder / 'tokenizer.json'))
-    return read_config(folder, TokenIds.lookup(tokenizer.token_to_id))
+    return GraphConfig(read_processor_config(folder), TokenIds.lookup(tokenizer.token_to_id))

@@ -12,13 +12,12 @@ from pathlib import Path
 from tokenizers import Tokenizer
 import torch
 
-from ..model.config import RomaConfig
 from ..model.processor import UnitProcessor
 from ..model.prompts import Protocol
 from ..model.store import find_checkpoint
 from ..share import share_folder
 from .engine import Engine
-from .exported import is_exported, read_graph_config
+from .exported import is_exported, read_graph_config, UnitConfig
 
 #: Engines that can be asked for by name.
 ENGINES = ('torch', 'onnxruntime', 'tensorrt', 'auto')
@@ -36,12 +35,14 @@ class Runtime:
     :param engine: runs the network.
     :param processor: units to features.
     :param protocol: token ids of the dialogue.
+    :param triggers: when it is to speak, by the kind of instruction.
     """
 
     path: Path
     engine: Engine
     processor: UnitProcessor
     protocol: Protocol
+    triggers: dict[InstructionKind, TriggerConfig]
 
 
 def default_model() -> Path:
@@ -196,7 +197,7 @@ def _load_graphs(
 def _make_engine(
     name: str,
     graphs: Path,
-    config: RomaConfig,
+    config: UnitConfig,
     device: torch.device,
     on_progress: Callable[[str], None],
 ) -> Engine:

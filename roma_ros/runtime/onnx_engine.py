@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..model.config import RomaConfig
 from ..model.masks import causal_mask
 from ..model.processor import UnitFeatures
 from .engine import StepOutput
-from .exported import Manifest, read_embeddings, read_manifest
+from .exported import Manifest, read_embeddings, read_manifest, UnitConfig
 from .kv_cache import KVCache
 from .unit_layout import encode_unit, wrapper_ids
 
@@ -45,7 +44,7 @@ class OnnxEngine:
     name = 'onnxruntime'
 
     def __init__(
-        self, folder: Path, config: RomaConfig, *, device: torch.device, threads: int = 0
+        self, folder: Path, config: UnitConfig, *, device: torch.device, threads: int = 0
     ) -> None:
         self.device = device
         self._config = config
@@ -68,7 +67,14 @@ class OnnxEngine:
 
     def encode(self, features: UnitFeatures, *, video: torch.Tensor | None = None) -> torch.Tensor:
         """Encode one unit to ``[n, C]``; see :meth:`Engine.encode`."""
-        return encode_unit(self._run, self._wrappers, features, self._config, video=video)
+        return encode_unit(
+            self._run,
+            self._wrappers,
+            features,
+            merge_size=self._config.processor.merge_size,
+            window_patches=self._manifest.window_patches,
+            video=video,
+        )
 
     def embed(self, token_ids: Sequence[int]) -> torch.Tensor:
         """Look up the embeddings of text tokens, ``[n, C]``."""

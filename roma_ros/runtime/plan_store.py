@@ -8,9 +8,8 @@ from typing import Any
 
 import torch
 
-from ..model.config import RomaConfig
 from ..model.store import roma_home
-from .exported import MANIFEST_NAME, read_embeddings, read_manifest
+from .exported import MANIFEST_NAME, read_embeddings, read_manifest, UnitConfig
 from .made_once import make_once, remove_stale
 from .session import max_unit_tokens
 from .tensorrt_build import (
@@ -28,7 +27,7 @@ from .transcript import Transcript, WindowConfig
 PLANS_NAME = 'plans.json'
 
 
-def default_capacity(config: RomaConfig) -> int:
+def default_capacity(config: UnitConfig) -> int:
     """Return the tokens of a cache for the usual window, with room for a long system prompt."""
     unit_tokens = max_unit_tokens(config.processor)
     tokens = Transcript(WindowConfig(), unit_tokens=unit_tokens).max_tokens
@@ -37,7 +36,7 @@ def default_capacity(config: RomaConfig) -> int:
 
 def stored_plans(
     graphs: Path,
-    config: RomaConfig,
+    config: UnitConfig,
     *,
     capacity: int | None = None,
     compact: bool | None = None,
@@ -103,7 +102,7 @@ def stored_plans(
 
 
 def load_plans(
-    graphs: Path, plans: Path, config: RomaConfig, device: torch.device
+    graphs: Path, plans: Path, config: UnitConfig, device: torch.device
 ) -> TensorRTEngine:
     """
     Load built engines.

@@ -9,9 +9,8 @@ from typing import Any
 
 import onnx
 
-from ..model.config import RomaConfig
 from ..model.processor import num_audio_tokens, UnitProcessor
-from .exported import Manifest
+from .exported import Manifest, UnitConfig
 
 #: Graphs that TensorRT runs; the table of embeddings is looked up without it.
 PLAN_NAMES = ('vision', 'audio', 'step')
@@ -62,7 +61,7 @@ def import_tensorrt() -> Any:
 
 
 def step_profiles(
-    manifest: Manifest, config: RomaConfig, capacity: int, *, compact: bool = False
+    manifest: Manifest, config: UnitConfig, capacity: int, *, compact: bool = False
 ) -> list[Profile]:
     """
     Return the step's profiles: one word, one unit, a prompt.
@@ -93,7 +92,7 @@ def step_profiles(
     ]
 
 
-def vision_profiles(config: RomaConfig) -> list[Profile]:
+def vision_profiles(config: UnitConfig) -> list[Profile]:
     """Return the vision tower's profile: from one token to twice the limit of pixels."""
     processor = config.processor
     patch_pixels = processor.patch_size**2
@@ -113,7 +112,7 @@ def vision_profiles(config: RomaConfig) -> list[Profile]:
     ]
 
 
-def usual_unit_tokens(config: RomaConfig) -> int:
+def usual_unit_tokens(config: UnitConfig) -> int:
     """Return the tokens of a unit from a camera of 640 x 480 pixels, with sound."""
     video = _usual_patches(config) // config.processor.merge_size**2
     return video + num_audio_tokens(100) + 4
@@ -176,7 +175,7 @@ def _with_capacity(file: Path, capacity: int) -> bytes:
     return data
 
 
-def _usual_patches(config: RomaConfig) -> int:
+def _usual_patches(config: UnitConfig) -> int:
     rows, columns = UnitProcessor(config.processor).target_size(480, 640)
     return rows * columns // config.processor.patch_size**2
 

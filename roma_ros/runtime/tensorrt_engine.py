@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..model.config import RomaConfig
 from ..model.masks import causal_mask
 from ..model.processor import UnitFeatures
 from .engine import StepOutput
-from .exported import Manifest
+from .exported import Manifest, UnitConfig
 from .kv_cache import KVCache
 from .tensorrt_build import MAX_STEP_TOKENS, Profile
 from .unit_layout import encode_unit, wrapper_ids
@@ -56,7 +55,7 @@ class TensorRTEngine:
         runners: Mapping[str, PlanRunner],
         embeddings: torch.Tensor,
         manifest: Manifest,
-        config: RomaConfig,
+        config: UnitConfig,
         *,
         capacity: int,
     ) -> None:
@@ -81,7 +80,14 @@ class TensorRTEngine:
 
     def encode(self, features: UnitFeatures, *, video: torch.Tensor | None = None) -> torch.Tensor:
         """Encode one unit to ``[n, C]``; see :meth:`Engine.encode`."""
-        return encode_unit(self._run_tower, self._wrappers, features, self._config, video=video)
+        return encode_unit(
+            self._run_tower,
+            self._wrappers,
+            features,
+            merge_size=self._config.processor.merge_size,
+            window_patches=self._manifest.window_patches,
+            video=video,
+        )
 
     def embed(self, token_ids: Sequence[int]) -> torch.Tensor:
         """Look up the embeddings of text tokens, ``[n, C]``."""

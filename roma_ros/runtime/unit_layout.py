@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..model.config import RomaConfig, TokenIds
+from ..model.config import TokenIds
 from ..model.processor import num_audio_tokens, num_video_tokens, UnitFeatures
 
 #: Takes a graph's name, its inputs, the name of its output and how many tokens that has.
@@ -65,8 +65,9 @@ def encode_unit(
     run: RunGraph,
     wrappers: torch.Tensor,
     features: UnitFeatures,
-    config: RomaConfig,
     *,
+    merge_size: int,
+    window_patches: int,
     video: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """
@@ -75,27 +76,24 @@ def encode_unit(
     :param run: runs one graph.
     :param wrappers: ``[4, C]``, of :func:`wrapper_ids`.
     :param features: of the unit.
-    :param config: of the model.
+    :param merge_size: patches along one side that merge to one token.
+    :param window_patches: patches along one side of an attention window.
     :param video: ``[V, C]``, where it is known already.
     :return: ``[n, C]``.
     :raises ValueError: when the unit has neither video nor audio.
     """
     audio = None
-    vision = config.thinker.vision_config
-    merge = vision.spatial_merge_size
     if features.pixel_values is not None and video is None:
         assert features.grid_thw is not None
         coordinates, windows = patch_geometry(
-            features.grid_thw,
-            merge_size=merge,
-            window_patches=vision.window_size // merge // vision.patch_size * merge,
+            features.grid_thw, merge_size=merge_size, window_patches=window_patches
         )
         inputs = {
             'patches': torch.from_numpy(features.pixel_values),
             'coordinates': torch.from_numpy(coordinates),
             'windows': torch.from_numpy(windows),
         }
-        num_tokens = num_video_tokens(features.grid_thw, merge_size=merge)
+        num_tokens = num_video_tokens(features.grid_thw, merge_size=merge_size)
         video = run('vision', inputs, 'video', num_tokens)
     if features.mel is not None:
         num_tokens = num_audio_tokens(features.mel.shape[1])

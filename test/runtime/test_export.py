@@ -174,7 +174,7 @@ def test_whole_numbers_make_up_for_rounded_scales():
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        ({'format': 99}, 'graphs of format 99, this version reads 1'),
+        ({'format': 99}, 'graphs of format 99, this version reads 2'),
         (None, 'manifest.json is damaged'),
     ],
 )
