@@ -11,6 +11,7 @@ Write what a model makes of recordings.
 import argparse
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 import sys
 from typing import Any, TYPE_CHECKING
@@ -95,6 +96,7 @@ def _run(options: argparse.Namespace, progress: ProgressLine) -> None:
     from ..evaluation.runner import run_samples
     from ..model.identity import model_identity
     from ..policy.instructions import parse_instruction
+    from ..policy.model_triggers import read_triggers
     from ..runtime.factory import model_folder
 
     recordings = [
@@ -122,6 +124,7 @@ def _run(options: argparse.Namespace, progress: ProgressLine) -> None:
         identity={
             'model': model_identity(model),
             'instructions': lines,
+            'triggers': {k.name: asdict(t) for k, t in read_triggers(model).items()},
             'topics': [options.image_topic, options.audio_topic],
         },
         execute=executor(options),

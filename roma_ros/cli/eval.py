@@ -258,8 +258,8 @@ def _tabletop(
     *,
     triggers: 'Triggers | None' = None,
 ) -> dict[str, Any]:
-    """Run the tabletop, print its table, and return its figures; no triggers: the presets."""
-    from ..evaluation.benchmarks.tabletop import preset_triggers, TabletopJob
+    """Run the tabletop, print its table, and return its figures; no triggers: the model's own."""
+    from ..evaluation.benchmarks.tabletop import model_triggers, TabletopJob
     from ..evaluation.benchmarks.tabletop_run import evaluate_tabletop
     from ..runtime.factory import model_folder
 
@@ -270,7 +270,7 @@ def _tabletop(
             model=str(model),
             device=options.device,
             threads=num_threads(options),
-            triggers=triggers or preset_triggers(),
+            triggers=triggers or model_triggers(model),
         ),
         folder=_lines_folder(options, 'tabletop', model),
         execute=executor(options),

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from ..model.store import find_checkpoint
 
         folder = find_checkpoint(options.model or share_folder() / 'models' / 'roma-tiny')
-        lines = [*_package(), *_model(folder), *_thresholds(), *_interfaces()]
+        lines = [*_package(), *_model(folder), *_thresholds(folder), *_interfaces()]
     except (OSError, ValueError, ModuleNotFoundError) as error:
         print(f'roma info: {error}', file=sys.stderr)
         return 1
@@ -143,13 +143,13 @@ def _weights(folder: Path) -> tuple[int, int, set[str], int]:
     return num_parameters, num_head, dtypes, num_bytes
 
 
-def _thresholds() -> Iterator[tuple[str, str]]:
-    from ..policy.triggers import PRESETS
+def _thresholds(folder: Path) -> Iterator[tuple[str, str]]:
+    from ..policy.model_triggers import FILE_NAME, read_triggers
 
-    yield (
-        'thresholds',
-        ', '.join(f'{kind.name.lower()} {preset.threshold}' for kind, preset in PRESETS.items()),
-    )
+    own = read_triggers(folder)
+    values = ', '.join(f'{kind.name.lower()} {trigger.threshold}' for kind, trigger in own.items())
+    source = "the model's own" if (folder / FILE_NAME).is_file() else 'as published'
+    yield 'thresholds', f'{values} ({source})'
 
 
 def _interfaces() -> Iterator[tuple[str, str]]:

@@ -99,7 +99,7 @@ class Annotator:
             runtime.processor,
             runtime.protocol,
             instructions=self.instructions,
-            config=self.config,
+            config=self.config or SessionConfig(triggers=runtime.triggers),
         )
         units: list[dict[str, Any]] = []
         lost: list[dict[str, Any]] = []

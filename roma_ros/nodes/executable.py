@@ -20,8 +20,10 @@ from .executors import PatientExecutor
 RCLError = rclpy_implementation.RCLError
 #: How long a signal may wait for the executor [s].
 _SIGNAL_PERIOD_S = 0.1
-#: How long the executor goes on for the answers that a node owes at its end [s].
-_LAST_WORDS_S = 0.3
+#: How long the executor goes on for the answers that a node owes at its end, at most [s].
+_LAST_WORDS_S = 5.0
+#: All is said when nobody has asked for anything for so long [s].
+_QUIET_S = 0.3
 #: How long callbacks that are under way may take at the end [s].
 _CALLBACKS_S = 2.0
 
@@ -88,8 +90,8 @@ def _say_last_words(node: Node, executor: PatientExecutor) -> None:
         return
     prepare()
     end_s = time.monotonic() + _LAST_WORDS_S
-    while (left_s := end_s - time.monotonic()) > 0:
-        executor.spin_once(timeout_sec=left_s)
+    while executor.serve_once(_QUIET_S) and time.monotonic() < end_s:
+        pass
 
 
 def _leave_hanging_threads(code: int) -> None:

@@ -44,21 +44,31 @@ class PatientExecutor(SingleThreadedExecutor):
 
         :raises Exception: what a callback raised, a slow one at the next call.
         """
+        self.serve_once(timeout_sec)
+
+    def serve_once(self, timeout_sec: float | None = None) -> bool:
+        """
+        Do as :meth:`spin_once`.
+
+        :return: False when nothing was ready for so long.
+        :raises Exception: as :meth:`spin_once`.
+        """
         if self._errors:
             raise self._errors.pop()
         try:
             handler, entity, _ = self.wait_for_ready_callbacks(timeout_sec, None, _never)
         except (ConditionReachedException, ShutdownException, TimeoutException):
-            return
+            return False
         except InvalidHandle:
             # A transition on a thread of its own destroyed it after it was listed; rclpy minds
             # that for subscriptions and timers, and forgets their events. The next round is whole.
-            return
+            return True
         if isinstance(getattr(entity, 'callback_group', None), SlowCallbackGroup):
             threading.Thread(target=self._run, args=(handler,), daemon=True).start()
-            return
+            return True
         handler()
         handler.result()
+        return True
 
     def _run(self, handler: Any) -> None:
         handler()

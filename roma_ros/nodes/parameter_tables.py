@@ -12,7 +12,6 @@ import textwrap
 from typing import Any
 
 from ..policy.instructions import InstructionKind, parse_instruction
-from ..policy.triggers import PRESETS
 from .parameters import Counts, declared_parameters, parameter, Parameters
 
 #: Instructions that can stand at one time.
@@ -20,21 +19,21 @@ MAX_INSTRUCTIONS = 8
 _IMAGE_TRANSPORTS = ('raw', 'compressed')
 
 
-def _threshold(kind: InstructionKind, what: str) -> Any:
+def _threshold(what: str) -> Any:
     return parameter(
-        PRESETS[kind].threshold,
-        f'Speak probability from which the node {what}.',
-        minimum=0.001,
+        0.0,
+        f'Speak probability from which the node {what}; 0: that of the model.',
+        minimum=0.0,
         maximum=0.999,
         counts=Counts.NOW,
     )
 
 
-def _window(kind: InstructionKind, what: str) -> Any:
+def _window(what: str) -> Any:
     return parameter(
-        PRESETS[kind].window_units,
-        f'Units in a row at the threshold or above it before the node {what}.',
-        minimum=1,
+        0,
+        f'Units in a row at the threshold or above it before the node {what}; 0: as the model.',
+        minimum=0,
         maximum=60,
         counts=Counts.NOW,
     )
@@ -83,8 +82,8 @@ class RomaParameters(Parameters):
         counts=Counts.CONFIGURE,
     )
     engine: str = parameter(
-        'torch',
-        'What runs the network.',
+        'auto',
+        "What runs the network; 'auto': onnxruntime on a CPU where it is installed, else torch.",
         choices=('torch', 'onnxruntime', 'tensorrt', 'auto'),
         counts=Counts.CONFIGURE,
     )
@@ -113,12 +112,12 @@ class RomaParameters(Parameters):
         'Empty entries count as none.',
         counts=Counts.NOW,
     )
-    narration_threshold: float = _threshold(InstructionKind.NARRATION, 'narrates')
-    alert_threshold: float = _threshold(InstructionKind.ALERT, 'alerts')
-    answer_threshold: float = _threshold(InstructionKind.ANSWER, 'answers a spoken question')
-    narration_window_units: int = _window(InstructionKind.NARRATION, 'narrates')
-    alert_window_units: int = _window(InstructionKind.ALERT, 'alerts')
-    answer_window_units: int = _window(InstructionKind.ANSWER, 'answers a spoken question')
+    narration_threshold: float = _threshold('narrates')
+    alert_threshold: float = _threshold('alerts')
+    answer_threshold: float = _threshold('answers a spoken question')
+    narration_window_units: int = _window('narrates')
+    alert_window_units: int = _window('alerts')
+    answer_window_units: int = _window('answers a spoken question')
     narration_interval_s: float = _interval('narrations')
     alert_interval_s: float = _interval('alerts of one instruction')
     max_segments: int = parameter(

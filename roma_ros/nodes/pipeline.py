@@ -143,7 +143,8 @@ class Pipeline:
 
         def change(session: StreamSession) -> None:
             config = replace(
-                make_session_config(parameters), share_stream=session.config.share_stream
+                make_session_config(parameters, self._runtime.triggers),
+                share_stream=session.config.share_stream,
             )
             if config != session.config:
                 session.configure(config)

@@ -108,7 +108,7 @@ class RomaNode(ManagedNode):
                 self._options,
                 ask=self._ask,
                 instructions=self._instructions,
-                session_config=make_session_config(self._options),
+                session_config=make_session_config(self._options, self._runtime.triggers),
             )
         except (MemoryError, ValueError, RuntimeError) as error:
             return self._fail(Status.STATE_INACTIVE, f'cannot activate: {_reason(error)}')

@@ -1,11 +1,11 @@
 """From the node's parameters to what a session is made of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 import itertools
 
 from ..policy.instructions import Instruction, InstructionKind, parse_instruction
-from ..policy.triggers import PRESETS
+from ..policy.triggers import TriggerConfig
 from ..runtime.session import SessionConfig
 from ..runtime.transcript import WindowConfig
 from .parameter_tables import MAX_INSTRUCTIONS, RomaParameters
@@ -55,8 +55,15 @@ def _content(instruction: Instruction) -> Instruction:
     return replace(instruction, id='any')
 
 
-def make_session_config(parameters: RomaParameters) -> SessionConfig:
-    """Return how to remember and speak."""
+def make_session_config(
+    parameters: RomaParameters, own: Mapping[InstructionKind, TriggerConfig]
+) -> SessionConfig:
+    """
+    Return how to remember and speak.
+
+    :param parameters: of the node.
+    :param own: the triggers of the model, where the parameters leave them as they are.
+    """
     triggers = {
         InstructionKind.NARRATION: (
             parameters.narration_threshold,
@@ -68,13 +75,19 @@ def make_session_config(parameters: RomaParameters) -> SessionConfig:
     return SessionConfig(
         window=WindowConfig(window_s=parameters.window_s),
         triggers={
-            kind: replace(PRESETS[kind].with_threshold(threshold), window_units=units)
+            kind: _change(own[kind], threshold, units)
             for kind, (threshold, units) in triggers.items()
         },
         max_segments=parameters.max_segments,
         max_instructions=MAX_INSTRUCTIONS,
         share_stream=parameters.share_stream,
     )
+
+
+def _change(trigger: TriggerConfig, threshold: float, units: int) -> TriggerConfig:
+    if threshold:
+        trigger = trigger.with_threshold(threshold)
+    return replace(trigger, window_units=units or trigger.window_units)
 
 
 def speech_intervals(parameters: RomaParameters) -> dict[InstructionKind, float]:

@@ -14,6 +14,7 @@ from ..model.checkpoint import load_roma, LoadedRoma
 from ..model.config import RomaConfig, write_config
 from ..model.identity import model_identity
 from ..model.store import find_checkpoint
+from ..policy.model_triggers import read_triggers, write_triggers
 from .engine_check import compare_engines
 from .exported import GRAPH_NAMES, Manifest, MANIFEST_NAME
 from .graphs.quantization import QUANTIZATIONS
@@ -68,6 +69,7 @@ def export_model(
         _write_graphs(loaded, folder, dtype, quantize, capacity, on_progress)
     loaded.tokenizer.save(str(folder / 'tokenizer.json'))
     write_config(loaded.config, folder)
+    write_triggers(folder, read_triggers(path))
     manifest = _describe(loaded, folder, model_identity(path), dtype, quantize, capacity)
     manifest.save(folder)
     # ONNX Runtime has no attention in bfloat16 on a CPU.

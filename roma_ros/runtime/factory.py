@@ -15,6 +15,9 @@ import torch
 from ..model.processor import UnitProcessor
 from ..model.prompts import Protocol
 from ..model.store import find_checkpoint
+from ..policy.instructions import InstructionKind
+from ..policy.model_triggers import read_triggers
+from ..policy.triggers import TriggerConfig
 from ..share import share_folder
 from .engine import Engine
 from .exported import is_exported, read_graph_config, UnitConfig
@@ -123,6 +126,7 @@ def load_runtime(
         engine=TorchEngine(loaded.model),
         processor=loaded.processor,
         protocol=Protocol(loaded.tokenizer),
+        triggers=read_triggers(path),
     )
 
 
@@ -191,6 +195,7 @@ def _load_graphs(
         engine=_make_engine(engine, graphs, config, device, on_progress),
         processor=UnitProcessor(config.processor),
         protocol=Protocol(Tokenizer.from_file(str(graphs / 'tokenizer.json'))),
+        triggers=read_triggers(path),
     )
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 pytest.importorskip('torch', reason='torch is not installed')
@@ -6,15 +8,25 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 from roma_ros.nodes.parameter_tables import RomaParameters
 from roma_ros.nodes.settings import change_instructions, make_session_config, parse_instructions
 from roma_ros.policy.instructions import InstructionKind, parse_instruction
+from roma_ros.policy.triggers import PRESETS, TriggerConfig
 
 
 def test_thresholds_and_windows_reach_their_triggers():
     parameters = RomaParameters(alert_threshold=0.3, alert_window_units=5, window_s=7)
-    config = make_session_config(parameters)
+    config = make_session_config(parameters, PRESETS)
     alert = config.triggers[InstructionKind.ALERT]
     assert (alert.threshold, alert.window_units) == (0.3, 5)
     assert config.triggers[InstructionKind.NARRATION].threshold == 0.975
     assert config.window.window_s == 7
+
+
+def test_without_a_word_the_triggers_are_those_of_the_model():
+    own = PRESETS | {
+        InstructionKind.ALERT: TriggerConfig(threshold=0.9, window_units=3, hysteresis=0.2)
+    }
+    assert make_session_config(RomaParameters(), own).triggers == own
+    changed = make_session_config(RomaParameters(alert_threshold=0.4), own).triggers
+    assert changed[InstructionKind.ALERT] == replace(own[InstructionKind.ALERT], threshold=0.4)
 
 
 def test_empty_instructions_count_as_none():

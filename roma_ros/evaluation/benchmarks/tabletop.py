@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...policy.instructions import Instruction, InstructionKind
+from ...policy.model_triggers import read_triggers
 from ...policy.triggers import PRESETS, Trigger, TriggerConfig
 from ...runtime.factory import load_runtime, Runtime
 from ...runtime.session import SessionConfig, StreamSession
@@ -34,6 +35,12 @@ _NARRATION_ID = 'narration'
 def preset_triggers() -> Triggers:
     """Return the presets of the package, by the words of the results."""
     return {word: PRESETS[kind] for word, kind in KINDS.items()}
+
+
+def model_triggers(folder: Path) -> Triggers:
+    """Return the triggers that come with a model, by the words of the results."""
+    own = read_triggers(folder)
+    return {word: own[kind] for word, kind in KINDS.items()}
 
 
 def load_triggers(path: Path) -> Triggers:
