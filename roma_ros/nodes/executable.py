@@ -21,7 +21,7 @@ RCLError = rclpy_implementation.RCLError
 #: How long a signal may wait for the executor [s].
 _SIGNAL_PERIOD_S = 0.1
 #: How long the executor goes on for the answers that a node owes at its end, at most [s].
-_LAST_WORDS_S = 5.0
+_LAST_WORDS_S = 2.0
 #: All is said when nobody has asked for anything for so long [s].
 _QUIET_S = 0.3
 #: How long callbacks that are under way may take at the end [s].
