@@ -1,5 +1,6 @@
 """Real nodes in real processes, on a DDS domain that nobody else uses."""
 
+import contextlib
 import os
 from pathlib import Path
 import signal
@@ -17,6 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # for streams.py
 
 #: How long a process may take to start, to be found, or to end [s]; a limit, never a wait.
 PATIENCE_S = 100.0
+#: A busy machine is no overload: units wait, unless a test wants them to be dropped.
+ROMA = {'threads': 1, 'queue_capacity': 60}
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -131,14 +134,21 @@ def start_node(start_process):
 def ros_node():
     """Return a node of this process, spun in a thread of its own."""
     rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
-    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.executors import ExternalShutdownException
+
+    from roma_ros.nodes.executors import PatientExecutor
 
     context = rclpy.Context()
     rclpy.init(context=context)
     node = rclpy.create_node('test', context=context)
-    executor = SingleThreadedExecutor(context=context)
+    executor = PatientExecutor(context=context)  # what tests destroy meanwhile does not end it
     executor.add_node(node)
-    thread = threading.Thread(target=executor.spin, daemon=True)
+
+    def spin():
+        with contextlib.suppress(ExternalShutdownException):
+            executor.spin()
+
+    thread = threading.Thread(target=spin, daemon=True)
     thread.start()
     yield node
     executor.shutdown()
@@ -161,6 +171,30 @@ def wait_until():
 
 
 @pytest.fixture
+def call(ros_node, wait_until):
+    """
+    Call a service of any node, and return its answer.
+
+    A service that has not discovered its client yet loses what it answers: it is asked again.
+    """
+
+    def call(service, name, **fields):
+        client = ros_node.create_client(service, name)
+        wait_until(client.service_is_ready, name)
+        sent = []
+
+        def is_answered():
+            if not sent or time.monotonic() > sent[-1][0] + 2.0:
+                sent.append((time.monotonic(), client.call_async(service.Request(**fields))))
+            return any(future.done() for _, future in sent)
+
+        wait_until(is_answered, f'the answer of {name}')
+        return next(future.result() for _, future in sent if future.done())
+
+    return call
+
+
+@pytest.fixture
 def observer(ros_node, wait_until):
     """Collect what the node roma publishes."""
     from streams import Observer
@@ -179,11 +213,11 @@ def sensors(ros_node):
 
 
 @pytest.fixture
-def ask(ros_node, wait_until):
+def ask(observer, wait_until):
     """Ask questions by the action."""
     from streams import Question
 
-    return lambda question: Question(ros_node, wait_until, question)
+    return lambda question: Question(observer, wait_until, question)
 
 
 @pytest.fixture
@@ -191,7 +225,7 @@ def start_roma(start_node):
     """Start the node roma with one thread."""
 
     def start(**parameters):
-        return start_node('roma_node', threads=1, **parameters)
+        return start_node('roma_node', **{**ROMA, **parameters})
 
     return start
 
@@ -206,7 +240,7 @@ def run_roma():
         from roma_ros.nodes.executors import PatientExecutor
         from roma_ros.nodes.roma_node import RomaNode
 
-        rclpy.init(args=['--ros-args', *_parameter_arguments({'threads': 1, **parameters})])
+        rclpy.init(args=['--ros-args', *_parameter_arguments({**ROMA, **parameters})])
         node, executor, stopping = RomaNode(), PatientExecutor(), threading.Event()
         executor.add_node(node)
 

@@ -9,7 +9,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 import numpy as np
 from rclpy.action import ActionClient
-from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 from roma_ros.action import Ask
 from roma_ros.msg import AudioChunk, Highlight, SpeakScore, Status, Utterance
@@ -18,6 +18,8 @@ from sensor_msgs.msg import Image
 from roma_ros.nodes.conversions import fill_audio_chunk, fill_image
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+#: All that comes is kept, however long this process gets no turn.
+BEST_EFFORT = QoSProfile(depth=1000, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class Sensors:
@@ -66,11 +68,11 @@ class Observer:
         self.statuses, self.diagnostics = [], []
         self.node, self._wait_until = node, wait_until
         for kind, topic, qos, messages in (
-            (SpeakScore, 'roma/speak_score', qos_profile_sensor_data, self.scores),
-            (Utterance, 'roma/utterance', 10, self.utterances),
-            (Highlight, 'roma/highlight', 10, self.highlights),
+            (SpeakScore, 'roma/speak_score', BEST_EFFORT, self.scores),
+            (Utterance, 'roma/utterance', 1000, self.utterances),
+            (Highlight, 'roma/highlight', 1000, self.highlights),
             (Status, 'roma/status', LATCHED, self.statuses),
-            (DiagnosticArray, '/diagnostics', 10, self.diagnostics),
+            (DiagnosticArray, '/diagnostics', 1000, self.diagnostics),
         ):
             node.create_subscription(kind, topic, messages.append, qos)
 
@@ -78,12 +80,12 @@ class Observer:
         """Send a request and return the future of its answer."""
         client = self.node.create_client(service, f'roma/{name}')
         assert client.wait_for_service(100), name
-        self._wait_to_be_known()
+        self.wait_to_be_known()
         return client.call_async(service.Request(**fields))
 
-    def _wait_to_be_known(self) -> None:
+    def wait_to_be_known(self) -> None:
         """
-        Wait until the node knows the clients that this one has made up to now.
+        Wait until the node knows the clients and subscriptions that were made up to now.
 
         A service is there as soon as it is discovered; what is sent before the service has
         discovered its client is lost (rmw_fastrtps, once in ten times on a busy machine).
@@ -114,10 +116,14 @@ class Observer:
     def lifecycle_state(self) -> int:
         return self.call(GetState, 'get_state').current_state.id
 
-    def wait_for_state(self, state: int) -> Status:
-        self._wait_until(
-            lambda: self.statuses and self.statuses[-1].state == state, f'status {state}'
-        )
+    def wait_for_state(self, state: int, detail: str = '') -> Status:
+        """Wait until the newest status is of that state, with the detail in its words."""
+
+        def find():
+            newest = self.statuses[-1] if self.statuses else Status()
+            return newest if newest.state == state and detail in newest.detail else None
+
+        self._wait_until(find, f'status {state} with {detail!r}')
         return self.statuses[-1]
 
     def wait_for_units(self, count: int) -> list[SpeakScore]:
@@ -126,34 +132,38 @@ class Observer:
         return self.scores[begin:]
 
     def wait_for_diagnostic(self, name: str, level: bytes, text: str):
-        """Wait until a diagnostic of that level holds the text."""
+        """Wait for a diagnostic of that level with the text, from the newest one on."""
+        begin = max(0, len(self._told(name)) - 1)
 
         def find():
-            found = self.diagnostic(name)
-            return found is not None and found.level == level and text in found.message
+            told = self._told(name)[begin:]
+            return next((s for s in told if s.level == level and text in s.message), None)
 
         self._wait_until(find, f'{name} {level!r} with {text!r}')
-        return self.diagnostic(name)
+        return find()
 
     def diagnostic(self, name: str):
-        for array in reversed(self.diagnostics):
-            for status in array.status:
-                if status.name == f'roma: {name}':
-                    return status
-        return None
+        """Return the newest diagnostic of that name."""
+        return next(reversed(self._told(name)), None)
+
+    def _told(self, name: str) -> list:
+        name = f'roma: {name}'
+        return [s for array in self.diagnostics[:] for s in array.status if s.name == name]
 
 
 class Question:
     """A goal of the ask action."""
 
-    def __init__(self, node, wait_until, question: str) -> None:
+    def __init__(self, observer, wait_until, question: str) -> None:
         self.feedback = []
         self._wait_until = wait_until
+        node = observer.node
         # By the executor: rclpy's client shows itself to a spinning one before it is whole.
         made = node.executor.create_task(lambda: ActionClient(node, Ask, 'roma/ask'))
         wait_until(made.done, 'the client')
         self._client = made.result()
         assert self._client.wait_for_server(100)
+        observer.wait_to_be_known()
         sent = self._client.send_goal_async(
             Ask.Goal(question=question), lambda m: self.feedback.append(m.feedback)
         )
