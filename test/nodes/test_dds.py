@@ -8,27 +8,20 @@ from roma_ros.nodes.dds import set_dds_defaults
 
 PROFILE = 'FASTDDS_DEFAULT_PROFILES_FILE'
 OLD_PROFILE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
-#: Publish 60 raw images at 30 Hz, best effort, to who listens.
+#: Publish raw images at 30 Hz, best effort, to who listens.
 PUBLISHER = """
-import time, rclpy
+import itertools, time, rclpy
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 rclpy.init()
 node = rclpy.create_node('publisher')
 qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 publisher = node.create_publisher(Image, 'image', qos)
-while not publisher.get_subscription_count():
-    time.sleep(0.01)
-time.sleep(0.5)  # the other side's view of the match
 image = Image(height=480, width=640, step=1920, encoding='rgb8', data=bytes(921_600))
-deadline = time.monotonic()
-for number in range(60):
+for number in itertools.count():
     image.header.stamp.sec = number
     publisher.publish(image)
-    deadline += 1 / 30
-    time.sleep(max(0.0, deadline - time.monotonic()))
-print('published', flush=True)
-time.sleep(600)
+    time.sleep(1 / 30)
 """
 SUBSCRIBER = """
 import psutil, rclpy
@@ -39,8 +32,9 @@ node = rclpy.create_node('subscriber')
 received = []
 def take(message):
     received.append(message.header.stamp.sec)
-    if message.header.stamp.sec == 59:
-        print('received', len(received), flush=True)
+    # A busy machine may lose one, but not for long: with UDP alone one in ten arrives.
+    if received[-60:] == list(range(received[-1] - 59, received[-1] + 1)):
+        print('received 60 in a row', flush=True)
 qos = QoSProfile(depth=60, reliability=ReliabilityPolicy.BEST_EFFORT)
 node.create_subscription(Image, 'image', take, qos)
 addresses = {c.laddr.ip for c in psutil.Process().net_connections('inet')}
@@ -124,5 +118,5 @@ def test_raw_images_arrive_and_nothing_listens_beyond_loopback(
     options = {'env': environment, 'cwd': tempfile.gettempdir()}
     subscriber = start_process(sys.executable, '-c', SUBSCRIBER, **options)
     assert subscriber.wait_for('sockets').split() == ['sockets', '127.0.0.1']
-    start_process(sys.executable, '-c', PUBLISHER, **options).wait_for('published')
-    assert subscriber.wait_for('received').split() == ['received', '60']
+    start_process(sys.executable, '-c', PUBLISHER, **options)
+    subscriber.wait_for('received 60 in a row')

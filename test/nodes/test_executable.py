@@ -74,9 +74,7 @@ def test_a_node_that_cannot_start_says_why(start_process, tmp_path):
         ('recorder', 'jpeg_quality', 42),
     ],
 )
-def test_parameters_can_be_asked_for(
-    start_node, ros_node, wait_until, tmp_path, name, parameter, value
-):
+def test_parameters_can_be_asked_for(start_node, call, tmp_path, name, parameter, value):
     given = {parameter: value}
     if name == 'playback':
         rosbag2 = pytest.importorskip('rosbags.rosbag2', reason='rosbags is not installed')
@@ -92,13 +90,9 @@ def test_parameters_can_be_asked_for(
     if name == 'recorder':
         given['path'] = tmp_path / 'stream.mcap'
     node = start_node(f'{name}_node', **given)
-    get = ros_node.create_client(GetParameters, f'{name}/get_parameters')
-    describe = ros_node.create_client(DescribeParameters, f'{name}/describe_parameters')
-    wait_until(lambda: get.service_is_ready() and describe.service_is_ready(), 'the services')
-    answer = get.call(GetParameters.Request(names=[parameter]), timeout_sec=20.0)
-    found = answer.values[0]
+    (found,) = call(GetParameters, f'{name}/get_parameters', names=[parameter]).values
     assert value in (found.string_value, found.integer_value)
-    answer = describe.call(DescribeParameters.Request(names=[parameter]), timeout_sec=20.0)
+    answer = call(DescribeParameters, f'{name}/describe_parameters', names=[parameter])
     assert answer.descriptors[0].description
     assert node.stop() == 0
     assert 'Traceback' not in node.output

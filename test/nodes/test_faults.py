@@ -111,9 +111,9 @@ TorchEngine.step = fail_at_times
 
 
 def test_a_gpu_out_of_memory_costs_units_and_not_the_stream(
-    start_node, observer, sensors, wait_until
+    start_roma, observer, sensors, wait_until
 ):
-    process = start_node('roma_node', prelude=FULL_GPU, threads=1)
+    process = start_roma(engine='torch', prelude=FULL_GPU)
     found = observer.wait_for_diagnostic('inference', ERROR, 'CUDA out of memory')
     assert 'OutOfMemoryError' in found.message
     observer.wait_for_diagnostic('inference', OK, 'keeps up')
@@ -138,7 +138,7 @@ def test_a_signal_while_importing_ends_the_node(start_process, wait_until, numbe
 
 
 def test_too_little_memory_for_the_model_is_told_and_survived(start_roma, observer, heavy_model):
-    process = start_roma(autostart=False, model=heavy_model)
+    process = start_roma(autostart=False, engine='torch', model=heavy_model)
     observer.wait_for_state(Status.STATE_UNCONFIGURED)
     pid = process.process.pid
     status = Path(f'/proc/{pid}/status').read_text(encoding='ascii')
@@ -200,11 +200,14 @@ def test_a_network_slower_than_the_stream_drops_the_oldest_units(
     run_roma(queue_capacity=2)
     wait_until(lambda: observer.statuses and observer.statuses[-1].units_dropped > 2, 'drops')
     observer.wait_for_diagnostic('inference', WARN, 'the model is slower than the stream')
-    latencies = [s.latency_ms for s in observer.wait_for_units(2)]
-    assert max(latencies) < 12_000  # two that wait, one at hand: no backlog grows
+    observer.wait_for_units(2)
+    assert max(s.queue_length for s in observer.statuses) <= 2  # no backlog grows
+    indices = sorted({s.unit_index for s in observer.scores})
+    assert indices[-1] - indices[0] >= len(indices)  # those between were left out
 
 
-def test_one_corrupt_image_in_ten_costs_no_unit(run_roma, observer, ros_node, wait_until):
+def test_one_corrupt_image_in_ten_costs_no_unit(run_roma, observer, sensors, ros_node, wait_until):
+    sensors.camera = False  # its microphone keeps the time
     publisher = ros_node.create_publisher(Image, 'image', 5)
     good, corrupt = Image(), Image(height=48, width=64, encoding='rgb8', step=192, data=b'\0' * 9)
     fill_image(good, np.zeros((48, 64, 3), np.uint8))
@@ -216,7 +219,7 @@ def test_one_corrupt_image_in_ten_costs_no_unit(run_roma, observer, ros_node, wa
         publisher.publish(message)
 
     ros_node.create_timer(1 / 20, publish)
-    run_roma()
+    run_roma(patience_s=10.0)
     wait_until(lambda: observer.statuses and observer.statuses[-1].frames_rejected, 'a rejection')
     observer.wait_for_diagnostic('camera', WARN, 'could not be decoded')
     assert all(not s.unit_flags & SpeakScore.UNIT_NO_VIDEO for s in observer.wait_for_units(4))

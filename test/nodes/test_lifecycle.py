@@ -14,6 +14,8 @@ from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState
 from roma_ros.msg import Status
 
+from roma_ros.nodes.conversions import time_to_ns
+
 pytestmark = pytest.mark.ros
 
 
@@ -55,7 +57,9 @@ def request(observer, transition_id):
     return observer.send(ChangeState, 'change_state', transition=Transition(id=transition_id))
 
 
-def test_the_lifecycle_is_the_callers_where_autostart_is_off(run_roma, observer, sensors):
+def test_the_lifecycle_is_the_callers_where_autostart_is_off(
+    run_roma, observer, sensors, wait_until
+):
     run_roma(autostart=False)
     assert observer.wait_for_state(Status.STATE_UNCONFIGURED).detail == ''
     assert observer.transition(Transition.TRANSITION_CONFIGURE)
@@ -64,8 +68,14 @@ def test_the_lifecycle_is_the_callers_where_autostart_is_off(run_roma, observer,
     observer.wait_for_units(2)
     assert observer.transition(Transition.TRANSITION_DEACTIVATE)
     observer.wait_for_state(Status.STATE_INACTIVE)
+    begin_ns = observer.node.get_clock().now().nanoseconds
     assert observer.transition(Transition.TRANSITION_ACTIVATE)
-    assert observer.wait_for_units(2)[0].unit_index <= 1  # a new stream
+    wait_until(
+        lambda: any(
+            s.unit_index == 0 and time_to_ns(s.unit_end) > begin_ns for s in observer.scores
+        ),
+        'a new stream',
+    )
     assert observer.transition(Transition.TRANSITION_DEACTIVATE)
     assert observer.transition(Transition.TRANSITION_CLEANUP)
     observer.wait_for_state(Status.STATE_UNCONFIGURED)
@@ -76,7 +86,7 @@ def test_the_lifecycle_is_the_callers_where_autostart_is_off(run_roma, observer,
 def test_a_missing_model_fails_the_transition_with_the_reason(run_roma, observer, tmp_path):
     run_roma(autostart=False, model=tmp_path / 'nowhere')
     assert not observer.transition(Transition.TRANSITION_CONFIGURE)
-    assert 'nowhere' in observer.wait_for_state(Status.STATE_UNCONFIGURED).detail
+    observer.wait_for_state(Status.STATE_UNCONFIGURED, 'nowhere')
     assert observer.lifecycle_state() == State.PRIMARY_STATE_UNCONFIGURED
     observer.wait_for_diagnostic('model', b'\x02', 'cannot configure')
 
@@ -133,7 +143,7 @@ def test_loading_holds_up_nobody_and_can_be_given_up(run_roma, observer, disk, w
     assert observer.transition(Transition.TRANSITION_CLEANUP)
     wait_until(configured.done, 'the answer of configure')
     assert not configured.result().success
-    assert 'given up' in observer.wait_for_state(Status.STATE_UNCONFIGURED).detail
+    observer.wait_for_state(Status.STATE_UNCONFIGURED, 'given up')
     assert observer.lifecycle_state() == State.PRIMARY_STATE_UNCONFIGURED
     configured = request(observer, Transition.TRANSITION_CONFIGURE)
     observer.wait_for_state(Status.STATE_LOADING)
@@ -159,7 +169,7 @@ def test_an_unexpected_error_can_be_recovered_from(run_roma, observer, monkeypat
         patch.setattr(roma_node, 'Pipeline', lambda *args, **kwargs: {}['not expected'])
         assert observer.transition(Transition.TRANSITION_CONFIGURE)
         assert not observer.transition(Transition.TRANSITION_ACTIVATE)
-    assert 'not expected' in observer.wait_for_state(Status.STATE_ERROR).detail
+    observer.wait_for_state(Status.STATE_ERROR, 'not expected')
     observer.wait_for_diagnostic('model', b'\x02', 'not expected')
     assert observer.lifecycle_state() == State.PRIMARY_STATE_UNCONFIGURED
     assert observer.transition(Transition.TRANSITION_CONFIGURE)

@@ -1,3 +1,4 @@
+import itertools
 import signal
 import time
 
@@ -173,10 +174,15 @@ def test_the_file_opens_without_ros(start_recorder, publishers):
 
 def test_a_killed_recorder_leaves_a_file_that_can_be_read(start_recorder, publishers, wait_until):
     node, path = start_recorder()
-    for number in range(2_000):
-        publishers['audio'].publish(make_chunk(number))
-        time.sleep(0.001)  # as much as the queues hold, at most
-    wait_until(lambda: count_in_file(path, '/audio') > 1_000, 'a thousand chunks on the disk')
+    numbers = itertools.count()
+
+    def is_on_disk():
+        for _ in range(100):
+            publishers['audio'].publish(make_chunk(next(numbers)))
+            time.sleep(0.001)  # as much as the queues hold, at most
+        return count_in_file(path, '/audio') > 1_000
+
+    wait_until(is_on_disk, 'a thousand chunks on the disk')
     assert node.stop(signal.SIGKILL) == -signal.SIGKILL
     assert count_in_file(path, '/audio') > 1_000
 

@@ -1,10 +1,10 @@
 """The loudspeaker on a real device of ALSA without hardware."""
 
 import fcntl
+import itertools
 import os
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ with wave.open(sys.stdout.buffer, 'wb') as sound:
     sound.setparams((1, 2, 16000, 0, 'NONE', ''))
     sound.writeframesraw(b''.join(int(w).to_bytes(2, 'little') * 16000 for w in words))
 """
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class Loudspeaker:
@@ -104,7 +104,7 @@ def robot(ros_node, wait_until):
 
     class Robot:
         def __init__(self):
-            self.speaking = []
+            self.speaking = []  # since what was waited for last
             self.reports = []
             self.publisher = ros_node.create_publisher(Utterance, 'utterance', 10)
             self.barge_in = ros_node.create_publisher(Bool, 'barge_in', 10)
@@ -112,7 +112,7 @@ def robot(ros_node, wait_until):
                 Bool, 'is_speaking', lambda m: self.speaking.append(m.data), LATCHED
             )
             ros_node.create_subscription(
-                DiagnosticArray, '/diagnostics', lambda m: self.reports.extend(m.status), 10
+                DiagnosticArray, '/diagnostics', lambda m: self.reports.extend(m.status), 100
             )
 
         def say(self, number, kind, text):
@@ -120,7 +120,9 @@ def robot(ros_node, wait_until):
             self.publisher.publish(Utterance(id=number, kind=kind, text=text))
 
         def wait_until_it(self, speaks):
-            wait_until(lambda: self.speaking and self.speaking[-1] == speaks, f'speaks: {speaks}')
+            """Wait for the next word of it, though it may be over by now."""
+            wait_until(lambda: speaks in self.speaking, f'speaks: {speaks}')
+            del self.speaking[: self.speaking.index(speaks) + 1]
 
     return Robot()
 
@@ -139,29 +141,26 @@ def test_speaks_and_tells_while_it_does(start_speaker, robot, loudspeaker, wait_
 
 def test_an_alert_cuts_off_a_narration(start_speaker, robot, loudspeaker, wait_until):
     start_speaker()
-    robot.say(1, Utterance.KIND_NARRATION, '5 ' * 30)
+    robot.say(1, Utterance.KIND_NARRATION, '5 ' * 120)
     robot.wait_until_it(True)
     robot.say(2, Utterance.KIND_ALERT, '9')
     wait_until(lambda: loudspeaker.words.get(9) == 1.0, 'the alert')
-    assert loudspeaker.words[5] < 25
+    assert loudspeaker.words[5] < 110
     robot.wait_until_it(False)
 
 
-def test_barge_in_and_stop_mean_be_quiet(start_speaker, robot, ros_node, wait_until):
+def test_barge_in_and_stop_mean_be_quiet(start_speaker, robot, loudspeaker, call, wait_until):
     start_speaker()
-    robot.say(1, Utterance.KIND_ALERT, '5 ' * 60)
+    robot.say(1, Utterance.KIND_ALERT, '5 ' * 240)
     robot.wait_until_it(True)
-    begin_s = time.monotonic()
     wait_until(lambda: robot.barge_in.get_subscription_count(), 'the subscription')
     robot.barge_in.publish(Bool(data=True))
     robot.wait_until_it(False)
-    robot.say(2, Utterance.KIND_ALERT, '6 ' * 60)
+    robot.say(2, Utterance.KIND_ALERT, '6 ' * 240)
     robot.wait_until_it(True)
-    client = ros_node.create_client(Trigger, 'speaker/stop')
-    wait_until(client.service_is_ready, 'the service')
-    assert client.call(Trigger.Request(), timeout_sec=50).success
+    assert call(Trigger, 'speaker/stop').success
     robot.wait_until_it(False)
-    assert time.monotonic() - begin_s < 60 / 4 * 2  # two utterances take longer at any pace
+    assert all(heard_s < 200 for heard_s in loudspeaker.words.values())
 
 
 def test_a_missing_device_is_named_and_found_later(start_speaker, robot, tmp_path, wait_until):
@@ -183,14 +182,23 @@ def test_what_is_played_is_told_sample_by_sample(
     process = start_speaker()
     robot.wait_until_it(False)
     told = []
-    ros_node.create_subscription(AudioChunk, 'audio_reference', told.append, 200)
-    wait_until(lambda: ros_node.count_publishers('audio_reference'), 'the speaker')
-    robot.say(1, Utterance.KIND_ANSWER, '7')
+    ros_node.create_subscription(AudioChunk, 'audio_reference', told.append, 1000)
+    for number in itertools.count(1):  # it tells who listens, from when it knows of them
+        robot.say(number, Utterance.KIND_ANSWER, '7')
+        robot.wait_until_it(True)
+        robot.wait_until_it(False)
+        if told:
+            break
+    # What else there is of this one comes before the next.
+    robot.say(number + 1, Utterance.KIND_ANSWER, '8')
+    wait_until(lambda: told[-1].data[0] == 8, 'the next word')
+    while told[0].data[0] == 7:
+        del told[0]
     robot.wait_until_it(True)
     robot.wait_until_it(False)
     wait_until(lambda: sum(len(c.data) for c in told) >= 2 * 16_000, 'the whole word')
     samples = np.concatenate([np.frombuffer(bytes(c.data), '<i2') for c in told])
-    assert set(samples) == {7}
+    assert set(samples) == {8}
     assert {(c.sample_rate, c.channels) for c in told} == {(16_000, 1)}
     numbers = [c.first_sample for c in told]
     assert np.diff(numbers) == pytest.approx(320)
