@@ -108,6 +108,27 @@ def test_file_that_is_no_recording_is_a_clear_failure(roma, tmp_path):
     assert 'roma demo: not a media file' in done.stderr
 
 
+def test_a_camera_is_looked_through_for_so_long(roma, tmp_path):
+    from robot import make_clip
+
+    clip = make_clip(tmp_path / 'clip.avi')
+    output = tmp_path / 'out'
+    # A file stands for the device: the node plays it as a camera, in a loop.
+    done = roma('demo', '--camera', clip, '--seconds', '3', '--output', output, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads((output / 'summary.json').read_text())
+    assert summary['units'] >= 3
+    assert summary['frames_received'] > 0
+    assert summary['frames_published'] is None
+    assert (output / 'report.html').is_file()
+
+
+def test_a_camera_has_its_own_rate(roma, tmp_path):
+    done = roma('demo', '--camera', '0', '--rate', '2', '--output', tmp_path)
+    assert done.returncode == 1
+    assert 'a camera runs at its own rate' in done.stderr
+
+
 def test_ctrl_c_stops_everything(demo, tmp_path):
     code = 'import sys; from roma_ros.cli.main import main; sys.exit(main())'
     media = str(demo[1] / 'recording.mp4')
