@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import os
 from pathlib import Path
 import re
 import signal
@@ -74,6 +75,18 @@ def test_nodes_files_and_parameters_exist(path):
         if len(parts) == 1:  # behind a starred [share, 'config']
             parts = ['config', *parts]
         assert ROOT.joinpath(*parts).is_file()
+
+
+def test_respawn_reaches_every_node():
+    path = ROOT / 'launch' / 'roma.launch.py'
+    tree = ast.parse(path.read_text(encoding='utf-8'))
+    common = next(n for n in ast.walk(tree) if getattr(n, 'name', '') == '_common')
+    (returned,) = (n.value for n in ast.walk(common) if isinstance(n, ast.Return))
+    options = {text(key): value for key, value in zip(returned.keys, returned.values, strict=True)}
+    assert ast.unparse(options['respawn']) == "LaunchConfiguration('use_respawn')"
+    assert options['respawn_delay'].value > 0
+    for _, keywords in calls(path, 'Node'):
+        assert ast.unparse(keywords[None]) == '_common()'  # as in Node(..., **_common())
 
 
 def test_demo_hands_on_only_what_roma_declares():
@@ -172,11 +185,11 @@ LAUNCH = """
 import sys
 from launch import LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.launch_description_sources import AnyLaunchDescriptionSource
 path, *arguments = sys.argv[1:]
 service = LaunchService(argv=arguments)
 service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
-    PythonLaunchDescriptionSource(path),
+    AnyLaunchDescriptionSource(path),
     launch_arguments=[tuple(argument.split(':=', 1)) for argument in arguments],
 )]))
 sys.exit(service.run())
@@ -196,7 +209,7 @@ class Launch:
             env={**environment, 'ROS_LOG_DIR': str(folder)},
         )
         self.lines = []
-        self.timer = threading.Timer(120.0, self.process.send_signal, [signal.SIGINT])
+        self.timer = threading.Timer(240.0, self.process.send_signal, [signal.SIGINT])
         self.timer.start()
 
     def wait_for(self, words):
@@ -245,6 +258,34 @@ def test_roma_waits_for_its_manager_and_ends_cleanly(start_launch):
     assert launch.join() == 0
     assert 'process has finished cleanly' in launch.output
     assert 'loaded' not in launch.output
+
+
+@needs_launch
+@pytest.mark.ros
+@pytest.mark.parametrize('file', ['roma.launch.py', 'roma.launch.xml', 'roma.launch.yaml'])
+def test_a_node_that_is_killed_is_started_again(start_launch, file):
+    launch = start_launch(file, 'use_respawn:=true')
+    pids = []
+    for _ in range(2):
+        launch.wait_for('process started with pid')
+        pids.append(int(re.search(r'pid \[(\d+)\]', launch.lines[-1])[1]))
+        launch.wait_for('loaded')  # it is configured again, too
+        os.kill(pids[-1], signal.SIGKILL)
+        launch.wait_for('process has died')
+    assert pids[0] != pids[1]
+    launch.wait_for('process started with pid')
+    launch.process.send_signal(signal.SIGINT)
+    assert launch.join() == 0
+
+
+@needs_launch
+@pytest.mark.ros
+def test_without_respawn_a_launch_ends_with_its_node(start_launch):
+    launch = start_launch('roma.launch.py', 'autostart:=false')
+    launch.wait_for('process started with pid')
+    os.kill(int(re.search(r'pid \[(\d+)\]', launch.lines[-1])[1]), signal.SIGKILL)
+    assert launch.join() == 0
+    assert launch.output.count('process started with pid') == 1
 
 
 @needs_launch
