@@ -29,6 +29,8 @@ _SAMPLE_EVERY_S = 10.0
 _ASK_EVERY_S = 45.0
 _QUESTION = 'what do you see?'
 _START_TIMEOUT_S = 120.0
+#: The node's own patience with a sensor that is late [s].
+_PATIENCE_S = 0.5
 #: How long the last messages and units may take [s].
 _SETTLE_S = 1.5
 
@@ -150,6 +152,8 @@ def _commands(
         'threads': 1,
         'instructions': instructions,
         'use_sim_time': sim_time,
+        # It is time of the stream; what it is for, delays of the machine, take time of the wall.
+        'patience_s': _PATIENCE_S * max(1.0, config.rate),
     }
     commands['roma'] = node_command('roma_node', roma)
     if config.voice:
