@@ -134,6 +134,7 @@ def save_roma(
     path: str | Path,
     *,
     tokenizer: Tokenizer,
+    weights: Mapping[str, torch.Tensor] | None = None,
     max_shard_bytes: int = 5_000_000_000,
 ) -> None:
     """
@@ -142,6 +143,7 @@ def save_roma(
     :param model: the network; weights are stored in the number format that they have.
     :param path: the folder; made where it is missing; a checkpoint in it is replaced.
     :param tokenizer: of the network.
+    :param weights: all that its ``state_dict`` holds, where they are not those of the model.
     :param max_shard_bytes: a new file begins where the next tensor would pass this size.
     """
     folder = Path(path)
@@ -150,7 +152,7 @@ def save_roma(
     size = total = 0
     tensors = {
         _disk_name(model.config, name): tensor.contiguous()
-        for name, tensor in model.state_dict().items()
+        for name, tensor in (weights or model.state_dict()).items()
         if not _is_tied(model.config, name)
     }
     for name, tensor in sorted(tensors.items()):

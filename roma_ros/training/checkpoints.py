@@ -14,6 +14,7 @@ import torch
 from ..model.checkpoint import load_roma, save_roma
 from .adapters import without_adapters
 from .objective import Objective
+from .sharding import cut_like, gather
 
 _STATE_NAME = 'trainer.json'
 _TENSORS_NAME = 'trainer.safetensors'
@@ -51,9 +52,12 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     names: Mapping[str, torch.nn.Parameter],
     tokenizer: Tokenizer,
-) -> Path:
+    write: bool,
+) -> None:
     """
     Write a checkpoint, whole or not at all, and delete the oldest.
+
+    Every process calls it, since weights may lie in parts on all of them.
 
     :param folder: of the run.
     :param progress: how far it is.
@@ -61,25 +65,30 @@ def save_checkpoint(
     :param optimizer: AdamW.
     :param names: the trained parameters by name, in the optimizer's order.
     :param tokenizer: of the network.
-    :return: the checkpoint's folder.
+    :param write: whether this process is the one that writes.
     """
-    target = folder / f'checkpoint-{progress.total_steps:06d}'
-    part = folder / f'.{target.name}.part'
-    shutil.rmtree(part, ignore_errors=True)
     with without_adapters(objective.model):
-        save_roma(objective.model, part, tokenizer=tokenizer)
+        weights = gather(objective.model.state_dict(), keep=write)
     tensors = {
-        f'{probe}.{k}': v.contiguous()
+        f'{probe}.{k}': v
         for probe in _PROBES
         for k, v in getattr(objective, probe).state_dict().items()
     }
     for name, parameter in names.items():
         if _ADAPTER in name:
-            tensors[name] = parameter.detach().contiguous()
+            tensors[name] = parameter.detach()
         state = optimizer.state.get(parameter, {})
         for moment in _MOMENTS:
             if moment in state:
-                tensors[f'{moment}.{name}'] = torch.as_tensor(state[moment]).contiguous()
+                tensors[f'{moment}.{name}'] = torch.as_tensor(state[moment])
+    tensors = {name: t.contiguous() for name, t in gather(tensors, keep=write).items()}
+    if not write:
+        return
+    target = folder / f'checkpoint-{progress.total_steps:06d}'
+    part = folder / f'.{target.name}.part'
+    shutil.rmtree(part, ignore_errors=True)
+    with without_adapters(objective.model):
+        save_roma(objective.model, part, tokenizer=tokenizer, weights=weights)
     save_file(tensors, part / _TENSORS_NAME)
     state_text = json.dumps(vars(progress), indent=1)
     (part / _STATE_NAME).write_text(state_text + '\n', encoding='utf-8')
@@ -87,7 +96,6 @@ def save_checkpoint(
     os.replace(part, target)
     for old in _checkpoints(folder)[:-_MAX_KEPT]:
         shutil.rmtree(old)
-    return target
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -126,10 +134,10 @@ def load_optimizer(
     for name, parameter in names.items():
         if _ADAPTER in name:
             with torch.no_grad():
-                parameter.copy_(tensors[name])
+                parameter.copy_(cut_like(tensors[name], parameter))
         state = {m: tensors[f'{m}.{name}'] for m in _MOMENTS if f'{m}.{name}' in tensors}
         if state:
-            moments = {k: v.to(parameter.device) for k, v in state.items() if k != 'step'}
+            moments = {k: cut_like(v, parameter) for k, v in state.items() if k != 'step'}
             optimizer.state[parameter] = {'step': state['step'], **moments}
 
 

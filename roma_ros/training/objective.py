@@ -119,7 +119,8 @@ def trained_parameters(objective: Objective, phase: Phase) -> dict[str, nn.Param
     towers = tuple(f'model.{prefix}' for prefix in TOWERS)
     uses_probes = phase.objective == 'towers' or phase.tower_weight > 0
     chosen = {}
-    for name, parameter in objective.named_parameters():
+    for wrapped_name, parameter in objective.named_parameters():
+        name = wrapped_name.replace('_checkpoint_wrapped_module.', '')
         if name.startswith('probes.'):
             wanted = uses_probes and phase.train == 'all'
         elif name.startswith('anchor_probe.'):

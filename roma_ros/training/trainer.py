@@ -6,10 +6,10 @@ import json
 import logging
 from pathlib import Path
 import time
-from typing import Any
+from typing import Any, cast
 
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, set_seed
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType, set_seed
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
@@ -17,6 +17,7 @@ from ..model.checkpoint import load_roma, LoadedRoma, save_roma
 from ..model.prompts import Protocol
 from ..model.store import find_checkpoint
 from .adapters import add_adapters, merge_adapters
+from .attention import fast_attention
 from .checkpoints import (
     last_checkpoint,
     load_optimizer,
@@ -38,6 +39,7 @@ from .encoded import encode_streams, EncodedMaker, EncodedStream, encodes_alike
 from .initial import draw_weights
 from .learning_curves import draw_learning_curves
 from .objective import Objective, trained_parameters
+from .sharding import gather
 from .streams import read_streams
 from .tabletop.labels import Split
 from .validation import validate
@@ -83,6 +85,9 @@ class Trainer:
         if config.fresh:
             draw_weights(self._loaded.model, seed=config.seed)
         self._protocol = Protocol(self._loaded.tokenizer)
+        self._is_sharded = self._accelerator.distributed_type == DistributedType.FSDP
+        if self._is_sharded:
+            check_sharded(config)
         self._records = read_streams(config.streams) if config.streams else []
         self.objective = Objective(self._loaded.model).to(self._accelerator.device)
         self._encoded: tuple[Phase, list[EncodedStream]] | None = None
@@ -124,6 +129,9 @@ class Trainer:
         if phase.train == 'adapters':
             add_adapters(self.objective.model, phase.adapter_rank)
         trained = trained_parameters(self.objective, phase)
+        model = self._prepare()
+        # Once more: what lies in parts now is another parameter.
+        trained = trained_parameters(self.objective, phase)
         optimizer = torch.optim.AdamW(
             [
                 {'params': [p], 'weight_decay': config.weight_decay if p.ndim > 1 else 0.0}
@@ -134,7 +142,6 @@ class Trainer:
         )
         if checkpoint is not None:
             load_optimizer(checkpoint, optimizer, trained)
-        model = accelerator.prepare(self.objective)
         step, begin, seen = start, time.monotonic(), 0
         for batches in self._steps(index, phase, start):
             rate = phase.rate_at(step)
@@ -144,7 +151,11 @@ class Trainer:
             losses: dict[str, float] = {}
             for number, batch in enumerate(batches, 1):
                 last = number == len(batches)
-                with _no_sync(accelerator, model, unless=last):
+                # Checkpointed layers run a second time, on the way back.
+                with (
+                    fast_attention(self.objective.model),
+                    _no_sync(accelerator, model, unless=last),
+                ):
                     outcome = model(batch, phase)
                     accelerator.backward(outcome.loss / len(batches))
                 for name, value in outcome.losses.items():
@@ -172,6 +183,15 @@ class Trainer:
                 self._save(phase, step, optimizer, trained)
         if accelerator.is_main_process:
             draw_learning_curves(self.folder)
+
+    def _prepare(self) -> torch.nn.Module:
+        """Lay the network out over the processes."""
+        if not self._is_sharded:
+            return cast('torch.nn.Module', self._accelerator.prepare(self.objective))
+        # accelerate wants an optimizer beside it. Ours is made of the parameters that this makes.
+        optimizer = torch.optim.SGD(self.objective.parameters(), lr=0.0)
+        model, _ = self._accelerator.prepare(self.objective, optimizer)
+        return cast('torch.nn.Module', model)
 
     def _steps(self, index: int, phase: Phase, start: int) -> Iterator[Sequence[TrainingBatch]]:
         """Yield the batches of each step that is left."""
@@ -237,7 +257,8 @@ class Trainer:
         return streams
 
     def _validate(self, phase: Phase, step: int) -> None:
-        if not self._accelerator.is_main_process:
+        # In parts, it takes all processes to run the network.
+        if not (self._accelerator.is_main_process or self._is_sharded):
             return
         count = self.config.validation_streams
         if self.config.streams:
@@ -274,25 +295,41 @@ class Trainer:
         trained: dict[str, torch.nn.Parameter],
     ) -> None:
         self._accelerator.wait_for_everyone()
-        if self._accelerator.is_main_process:
-            save_checkpoint(
-                self.folder,
-                Progress(phase.name, step, self._total_steps, self._streams),
-                objective=self.objective,
-                optimizer=optimizer,
-                names=trained,
-                tokenizer=self._loaded.tokenizer,
-            )
+        save_checkpoint(
+            self.folder,
+            Progress(phase.name, step, self._total_steps, self._streams),
+            objective=self.objective,
+            optimizer=optimizer,
+            names=trained,
+            tokenizer=self._loaded.tokenizer,
+            write=self._accelerator.is_main_process,
+        )
 
     def _finish(self) -> Path:
         target = self.folder / 'model'
+        model, store = self.objective.model, getattr(torch, self.config.store)
+        weights = gather(model.state_dict(), keep=self._accelerator.is_main_process)
         if self._accelerator.is_main_process:
-            stored = self.objective.model.to(getattr(torch, self.config.store))
-            save_roma(stored, target, tokenizer=self._loaded.tokenizer)
+            stored = {name: weight.to(store) for name, weight in weights.items()}
+            save_roma(model, target, tokenizer=self._loaded.tokenizer, weights=stored)
             assert self._writer is not None
             self._writer.close()
         self._accelerator.wait_for_everyone()
         return target
+
+
+def check_sharded(config: TrainConfig) -> None:
+    """
+    Make sure that a plan can be run with the network in parts.
+
+    :raises ValueError: when it cannot.
+    """
+    for phase in config.phases:
+        if phase.train == 'adapters' or phase.encoded:
+            raise ValueError(
+                f'phase {phase.name!r} trains adapters, or encodes its streams once, which a '
+                'network in parts (FSDP) cannot: such phases fit on each GPU, launch without FSDP'
+            )
 
 
 def _no_sync(accelerator: Accelerator, model: torch.nn.Module, *, unless: bool) -> Any:

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 import json
 import os
 from pathlib import Path
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,9 +17,13 @@ import torch
 from roma_ros.model.checkpoint import save_roma
 from roma_ros.training.checkpoints import read_progress
 from roma_ros.training.curriculum import Phase, TrainConfig
-from roma_ros.training.trainer import Trainer
+from roma_ros.training.trainer import check_sharded, Trainer
 
 pytest.importorskip('accelerate', reason='accelerate is not installed')
+
+
+SHARDED = Path(__file__).parent / 'sharded.py'
+FSDP_CONFIG = Path(__file__).parents[2] / 'config' / 'accelerate' / 'fsdp.yaml'
 
 
 @pytest.fixture
@@ -43,7 +48,14 @@ def config(small_roma, tokenizer, tmp_path) -> TrainConfig:
     )
 
 
-def launch(config: TrainConfig, folder: Path, *, processes: int) -> None:
+def launch(
+    config: TrainConfig,
+    folder: Path,
+    *,
+    processes: int,
+    sharded: bool = False,
+    resume: bool = False,
+) -> None:
     """Run a plan in processes of its own, and wait for all of them."""
     plan = folder.with_suffix('.yaml')
     plan.write_text(json.dumps(asdict(config)))
@@ -52,11 +64,13 @@ def launch(config: TrainConfig, folder: Path, *, processes: int) -> None:
         port = free.getsockname()[1]
     command = [sys.executable, '-m', 'torch.distributed.run', '--master_addr', '127.0.0.1']
     command += ['--master_port', str(port), '--nproc_per_node', str(processes)]
-    command += ['-m', 'roma_ros.cli.train', '--config', str(plan), '--out', str(folder)]
+    command += [str(SHARDED)] if sharded else ['-m', 'roma_ros.cli.train']
+    command += ['--config', str(plan), '--out', str(folder)] + ['--resume'] * resume
     environment = os.environ | {
         'ACCELERATE_USE_CPU': 'true',
         'OMP_NUM_THREADS': '1',
         'GLOO_SOCKET_IFNAME': 'lo',
+        'FSDP_CONFIG': str(FSDP_CONFIG),
     }
     with (folder.with_suffix('.log')).open('w') as log:
         process = subprocess.Popen(
@@ -75,16 +89,48 @@ def test_two_processes_learn_what_one_learns_from_as_many_batches(config, tmp_pa
     one = Trainer(config, tmp_path / 'one').run()
     phase = replace(config.phases[0], accumulate=1)
     launch(replace(config, phases=(phase,)), tmp_path / 'two', processes=2)
+    assert_same(one, tmp_path / 'two' / 'model', begin=tmp_path / 'begin')
 
-    first, second = (tmp_path / name / 'checkpoint-000002' for name in ('one', 'two'))
+
+@pytest.mark.timeout(900)
+def test_a_network_in_parts_learns_the_same_and_resumes(config, tmp_path):
+    config = replace(config, checkpoint_every=1)
+    one = Trainer(config, tmp_path / 'one').run()
+    phase = replace(config.phases[0], accumulate=1)
+    plan, folder = replace(config, phases=(phase,)), tmp_path / 'parts'
+    launch(plan, folder, processes=2, sharded=True)
+    assert_same(one, folder / 'model', begin=tmp_path / 'begin')
+
+    names = ('checkpoint-000002/trainer.safetensors', 'model/model.safetensors')
+    before = [load_file(folder / name) for name in names]
+    shutil.rmtree(folder / 'checkpoint-000002')
+    shutil.rmtree(folder / 'model')
+    launch(plan, folder, processes=2, sharded=True, resume=True)
+    for name, expected in zip(names, before, strict=True):
+        found = load_file(folder / name)
+        assert expected.keys() == found.keys()
+        for key, tensor in expected.items():
+            torch.testing.assert_close(found[key], tensor, rtol=1e-5, atol=1e-7, msg=key)
+
+
+@pytest.mark.parametrize('change', [{'train': 'adapters'}, {'train': 'decoder', 'encoded': 8}])
+def test_what_a_network_in_parts_cannot_learn_is_said(config, change):
+    phases = (replace(config.phases[0], **change),)
+    with pytest.raises(ValueError, match="phase 'speak' trains adapters, or encodes"):
+        check_sharded(replace(config, phases=phases))
+
+
+def assert_same(one: Path, two: Path, *, begin: Path) -> None:
+    """Make sure that two runs have learned the same."""
+    first, second = (model.parent / 'checkpoint-000002' for model in (one, two))
     assert read_progress(first) == read_progress(second)
     expected, found = (load_file(f / 'trainer.safetensors') for f in (first, second))
     assert expected.keys() == found.keys()
     for name, tensor in expected.items():
         largest = float(tensor.abs().max())
         torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-3 * largest, msg=name)
-    before = load_file(tmp_path / 'begin' / 'model.safetensors')
-    weights = [load_file(f / 'model.safetensors') for f in (one, tmp_path / 'two' / 'model')]
+    before = load_file(begin / 'model.safetensors')
+    weights = [load_file(f / 'model.safetensors') for f in (one, two)]
     for name, tensor in weights[0].items():
         # Adam makes whole steps of a gradient that is nothing but rounding: not of all weights.
         difference = (weights[1][name] - tensor).abs()
