@@ -56,7 +56,7 @@ $(BUILD)/build.ninja: $(VENV)/.setup
 		|| { cat $(BUILD)/configure.log; exit 1; }
 
 TORCH := $(shell grep -o '^torch==[^ ]*' requirements/runtime.txt)
-REQUIREMENTS := $(addprefix requirements/, build.txt demo.txt ros-kilted.txt \
+REQUIREMENTS := $(addprefix requirements/, build.txt demo.txt onnx.txt ros-kilted.txt \
 	ros-kilted-build.txt runtime.txt)
 
 $(VENV)/.setup: $(REQUIREMENTS) requirements/demo-media.txt requirements/microphone.txt
@@ -70,7 +70,7 @@ $(VENV)/.setup: $(REQUIREMENTS) requirements/demo-media.txt requirements/microph
 	@$(PIP) install -qq -r requirements/microphone.txt || echo 'Going on without PyAudio.'
 	@touch $@
 
-DEV := $(addprefix requirements/, dev.txt fleet.txt onnx.txt tensorrt.txt training.txt)
+DEV := $(addprefix requirements/, dev.txt fleet.txt tensorrt.txt training.txt)
 
 $(VENV)/.dev: $(VENV)/.setup $(DEV)
 	@scripts/system_packages $(PYTHON) chromium
