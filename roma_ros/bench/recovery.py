@@ -120,6 +120,7 @@ def run_recovery(
     folder: Path,
     *,
     rounds: int = 5,
+    only: str = '',
     on_progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """
@@ -131,16 +132,21 @@ def run_recovery(
     :param environment: a ROS graph of its own; this process has to be in it, too.
     :param folder: takes the logs.
     :param rounds: how often each is done.
+    :param only: those whose names contain it.
     :param on_progress: takes what is being done.
     :return: what JSON can hold.
     :raises ProcessError: when the node does not come back.
+    :raises ValueError: when no fault is named so.
     """
+    faults = {name: do for name, do in FAULTS.items() if only in name}
+    if not faults:
+        raise ValueError(f'no fault is named {only!r}; there are: {", ".join(FAULTS)}')
     from ..nodes.drill import DrillSensors
     from ..nodes.stream_listener import StreamListener
 
     command = node_command('roma_node', {'threads': 1})
     about = describe_machine()
-    times_s: dict[str, list[float]] = {name: [] for name in ('none', *FAULTS)}
+    times_s: dict[str, list[float]] = {name: [] for name in ('none', *faults)}
     with (
         Processes(folder.resolve() / 'log', environment) as processes,
         StreamListener() as listener,
@@ -151,7 +157,7 @@ def run_recovery(
         bench.time_to_good_unit()
         for number in range(1, rounds + 1):
             times_s['none'].append(bench.time_to_good_unit())
-            for name, do in FAULTS.items():
+            for name, do in faults.items():
                 on_progress(f'round {number} of {rounds}: {name}')
                 do(bench)
                 times_s[name].append(bench.time_to_good_unit())

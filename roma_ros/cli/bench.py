@@ -176,6 +176,9 @@ def _parser() -> argparse.ArgumentParser:
     recovery.add_argument('--json', type=Path, metavar='PATH', help='write all figures there')
     recovery.add_argument('--rounds', type=int, default=5, help='else 5')
     recovery.add_argument(
+        '--only', default='', metavar='TEXT', help="faults whose names contain it, as in 'killed'"
+    )
+    recovery.add_argument(
         '--folder',
         type=Path,
         default=Path('recovery_output'),
@@ -245,7 +248,13 @@ def _run_recovery(options: argparse.Namespace, line: ProgressLine) -> dict[str, 
     from .isolation import isolated_environment
 
     os.environ.update(isolated_environment())
-    return run_recovery(os.environ, options.folder, rounds=options.rounds, on_progress=line.show)
+    return run_recovery(
+        os.environ,
+        options.folder,
+        rounds=options.rounds,
+        only=options.only,
+        on_progress=line.show,
+    )
 
 
 def _run_compare(options: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:

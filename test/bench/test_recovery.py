@@ -45,3 +45,17 @@ def test_the_node_is_back_after_each_fault(tmp_path):
     ]
     assert all(0 < f['s_median'] <= f['s_max'] for f in faults.values())
     assert 'process stopped for 5 s' in done.stdout
+
+
+def test_a_fault_that_there_is_not_is_named(tmp_path):
+    code = 'import sys; from roma_ros.cli.bench import main; sys.exit(main())'
+    done = subprocess.run(
+        [sys.executable, '-c', code, 'recovery', '--only', 'earthquake'],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "no fault is named 'earthquake'; there are: camera dead for 5 s, " in done.stderr

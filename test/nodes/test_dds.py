@@ -1,10 +1,12 @@
 import os
 import sys
 import tempfile
+from xml.etree import ElementTree
 
 import pytest
 
 from roma_ros.nodes.dds import set_dds_defaults
+from roma_ros.share import share_folder
 
 PROFILE = 'FASTDDS_DEFAULT_PROFILES_FILE'
 OLD_PROFILE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
@@ -59,6 +61,13 @@ def test_a_profile_is_chosen(chosen, profile):
     assert os.path.isfile(environment[PROFILE])
     kept = {k: v for k, v in chosen.items() if v != 'LOCALHOST'}  # the profile does it
     assert environment.keys() == {PROFILE, *kept}  # Fast DDS 3 complains of the older name
+
+
+def test_who_starts_later_is_found_soon():
+    profile = ElementTree.parse(share_folder() / 'config' / 'fastdds_localhost.xml')
+    (period,) = (e for e in profile.iter() if e.tag.endswith('leaseAnnouncement'))
+    values = {e.tag.rpartition('}')[2]: int(e.text) for e in period}
+    assert values['sec'] + values['nanosec'] / 1e9 <= 0.5
 
 
 def test_fast_dds_2_gets_the_name_that_it_knows(monkeypatch):
