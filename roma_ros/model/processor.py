@@ -137,10 +137,17 @@ class UnitProcessor:
         :return: float32 ``[bands, samples / hop]``.
         """
         n_fft, hop = self.config.n_fft, self.config.hop_length
-        padded = np.pad(audio.astype(np.float64), n_fft // 2, mode='reflect')
-        frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
+        half = n_fft // 2
+        # Reflected at both ends. NumPy's own `pad` and `sliding_window_view` are so much Python
+        # that they take a third of all this once a second.
+        padded = np.concatenate(
+            [audio[half:0:-1], audio, audio[-2 : -half - 2 : -1]], dtype=np.float64
+        )
         # The extractor drops the last of the 101 frames.
-        spectrum = np.fft.rfft(frames[:-1] * self._window, axis=1)
+        num_frames = (len(padded) - n_fft) // hop
+        step = padded.itemsize
+        frames = np.ndarray((num_frames, n_fft), padded.dtype, padded, strides=(hop * step, step))
+        spectrum = np.fft.rfft(frames * self._window, axis=1)
         power = spectrum.real**2 + spectrum.imag**2
         bands = power.astype(np.float32) @ self._mel_filters
         log_spec = np.log10(np.maximum(bands, np.float32(1e-10)))
