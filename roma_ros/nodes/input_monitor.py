@@ -11,6 +11,8 @@ _AHEAD_NS, _BEHIND_NS = 100_000_000, 2_000_000_000
 _IMAGES_HZ = 2.0
 #: Silence after which there is no rate to tell of [s].
 _NO_RATE_S = 2.5
+#: Distance of two reports in ROS time from which its clock was set, and tells of no rate [ns].
+_LEAP_NS = 60_000_000_000
 #: Share of the nominal sample rate by which the measured one may be off.
 _RATE_TOLERANCE = 0.1
 
@@ -19,12 +21,14 @@ class InputMonitor:
     """Watches the messages of one sensor as they arrive; one thread notes, another may report."""
 
     def __init__(self) -> None:
-        self._begin_s = self._newest_s = time.monotonic()
+        self._newest_s = time.monotonic()
+        self._newest_ns = 0
         self._amount = 0
         self._rate_hz = 0
         self._unstamped = 0
         self._least_lag_ns: int | None = None  # since the last report
-        self._marks: deque[tuple[float, int]] = deque(maxlen=_NUM_REPORTS)
+        # In ROS time, since what is played faster than real time is in order by its own clock.
+        self._marks: deque[tuple[int, int]] = deque(maxlen=_NUM_REPORTS)
 
     @property
     def silence_s(self) -> float:
@@ -40,7 +44,7 @@ class InputMonitor:
         :param amount: 1 for an image, samples per channel for audio.
         :param rate_hz: how many of these a second the message says that there are; 0: nothing.
         """
-        self._newest_s = time.monotonic()
+        self._newest_s, self._newest_ns = time.monotonic(), now_ns
         self._amount += amount
         self._rate_hz = rate_hz
         if not stamp_ns:
@@ -70,12 +74,14 @@ class InputMonitor:
                 f'stamps are {lag_ns / 1e9:.1f} s old at arrival; check the clocks of both '
                 'machines, use_sim_time, and what stands between'
             )
-        if self.silence_s > _NO_RATE_S:  # silence is told as such
+        last_ns = self._marks[-1][0] if self._marks else self._newest_ns
+        was_set = not 0 <= self._newest_ns - last_ns < _LEAP_NS
+        if was_set or self.silence_s > _NO_RATE_S:  # silence is told as such
             self._marks.clear()
-        self._marks.append((time.monotonic(), self._amount))
-        (begin_s, begin), (end_s, end) = self._marks[0], self._marks[-1]
-        if len(self._marks) == _NUM_REPORTS and end > begin and end_s > begin_s:
-            problems += self._judge_rate((end - begin) / (end_s - begin_s))
+        self._marks.append((self._newest_ns, self._amount))
+        (begin_ns, begin), (end_ns, end) = self._marks[0], self._marks[-1]
+        if len(self._marks) == _NUM_REPORTS and end > begin and end_ns > begin_ns:
+            problems += self._judge_rate((end - begin) / (end_ns - begin_ns) * 1e9)
         return problems
 
     def _judge_rate(self, measured_hz: float) -> list[str]:

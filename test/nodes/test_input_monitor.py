@@ -49,6 +49,28 @@ def test_tells_of_a_sample_rate_that_is_not_kept(clock):
     assert problems == ['12000 samples a second arrive, where the messages say 16000 Hz']
 
 
+@pytest.mark.parametrize('speed', [0.5, 4])
+def test_what_is_played_at_another_speed_keeps_its_own_rate(clock, speed):
+    monitor = InputMonitor()
+    for number in range(1, 301):
+        clock.now_s += 0.02 / speed
+        monitor.note(0, number * S // 50, amount=320, rate_hz=16000)
+        if number % 50 == 0:
+            assert not [problem for problem in monitor.report() if 'samples a second' in problem]
+
+
+@pytest.mark.parametrize('by_s', [-100, 100])
+def test_a_clock_that_is_set_tells_of_no_rate(clock, by_s):
+    monitor, now_ns = InputMonitor(), 200 * S
+    for second in range(20):
+        now_ns += by_s * S if second == 10 else 0
+        for _ in range(50):
+            clock.now_s += 0.02
+            now_ns += S // 50
+            monitor.note(now_ns, now_ns, amount=320, rate_hz=16000)
+        assert monitor.report() == []
+
+
 def test_tells_of_stamps_of_another_time(clock):
     (ahead,) = run(clock, per_second=10, lag_ns=-3 * S)
     assert 'stamps are 3.0 s ahead' in ahead
