@@ -8,11 +8,12 @@ pytest.importorskip('roma_ros.msg', reason='the messages are not built')
 
 from geometry_msgs.msg import Point
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from roma_ros.msg import AudioChunk, SpeakScore
-from sensor_msgs.msg import CompressedImage
+from roma_ros.msg import AudioChunk, SpeakScore, Utterance
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Bool, String
+from std_srvs.srv import SetBool
 
-from roma_ros.nodes.conversions import fill_audio_chunk, ns_to_time
+from roma_ros.nodes.conversions import fill_audio_chunk, fill_image, ns_to_time
 from roma_ros.nodes.inputs import Inputs
 from roma_ros.nodes.parameter_tables import RomaParameters
 
@@ -70,12 +71,46 @@ def test_best_effort_publishers_are_heard(run_roma, observer, ros_node, wait_unt
     )
 
 
-def test_quiet_is_a_service(run_roma, observer, sensors):
-    from std_srvs.srv import SetBool
+def test_quiet_holds_narrations_back_and_no_answers(run_roma, observer, sensors, ask, wait_until):
+    run_roma(instructions="['narrate[0.001]']", max_segments=1, answer_threshold=0.999)
 
-    run_roma()
-    observer.wait_for_units(1)
+    def narrations():
+        return [u.id for u in observer.utterances if u.kind == Utterance.KIND_NARRATION]
+
+    wait_until(narrations, 'a narration')
     assert observer.call(SetBool, 'quiet', data=True).success
+
+    def is_held_back():
+        told = observer.diagnostic('inference').values
+        return any(v.key == 'utterances_held_back' and int(v.value) > 1 for v in told)
+
+    wait_until(is_held_back, 'narrations that are held back')
+    number = ask('what do you see?').result()[1].utterance_id
+    wait_until(lambda: any(u.id == number for u in observer.utterances), 'the answer')
+    assert max(narrations()) < number - 1  # those between were not told
+    assert observer.call(SetBool, 'quiet', data=False).success
+    wait_until(lambda: max(narrations()) > number, 'a narration')
+
+
+def test_other_cameras_stand_beside_the_main_one(ros_node, sensors, wait_until):
+    units = []
+    parameters = RomaParameters(extra_image_topics=('rear/image',), image_rotation_deg=180)
+    inputs = Inputs(ros_node, parameters, on_unit=units.append)
+    red = Image()
+    fill_image(red, np.full((60, 80, 3), (255, 0, 0), np.uint8))
+    rear = ros_node.create_publisher(Image, 'rear/image', 5)
+    ros_node.create_timer(0.1, lambda: rear.publish(red))
+
+    def beside():
+        """Return the newest picture's column beside the main camera's 120 by 160."""
+        if not units or not len(units[-1].frames):
+            return None
+        assert units[-1].frames.shape[1:] == (120, 160 + 80, 3)
+        return units[-1].frames[-1][:, 160:]
+
+    wait_until(lambda: beside() is not None and (beside()[:60] == (255, 0, 0)).all(), 'the rear')
+    assert not beside()[60:].any()  # it keeps its shape
+    ros_node.executor.create_task(inputs.close)
 
 
 def test_who_joins_late_gets_a_summary(run_roma, observer, sensors, ros_node, wait_until):

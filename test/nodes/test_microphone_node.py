@@ -49,8 +49,12 @@ class Sound:
         self.pipe = pipe
         self.written_ns = {}  # capture time of each chunk's first sample
         self.stopping = threading.Event()
-        self.thread = threading.Thread(target=self._write, daemon=True)
+        self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
+
+    def _run(self):
+        while not self.stopping.is_set():
+            self._write()  # until the device is closed
 
     def _write(self):
         with self.pipe.open('wb', buffering=0) as file:
@@ -75,7 +79,7 @@ def sound(tmp_path):
     sound = Sound(pipe)
     yield sound
     sound.stopping.set()
-    if sound.thread.is_alive() and not sound.written_ns:  # nobody opened the other end
+    if sound.thread.is_alive():  # it may wait for somebody who opens the other end
         os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))
     sound.thread.join(10)
 
@@ -159,6 +163,39 @@ def test_a_device_that_comes_later_is_found(start_node, alsa, received, reports,
     config.write_text(good)
     wait_until(lambda: len(received) > 10, 'audio')
     assert received[0].first_sample == 0
+    assert node.stop() == 0
+
+
+#: PortAudio as it is with a device that is read late once, and is unplugged once.
+FAULTS = """
+import itertools, pyaudio
+read, calls = pyaudio.PyAudio.Stream.read, itertools.count()
+def fail_at_times(self, *args, **kwargs):
+    number = next(calls)
+    if number == 50:
+        raise OSError(-9981, 'Input overflowed')
+    if number == 150:
+        raise OSError(-9999, 'Unanticipated host error')
+    return read(self, *args, **kwargs)
+pyaudio.PyAudio.Stream.read = fail_at_times
+"""
+
+
+def test_an_overflow_is_counted_and_an_unplugged_device_is_opened_again(
+    start_node, alsa, received, reports, wait_until
+):
+    node = start_node('microphone_node', environment=alsa, prelude=FAULTS, **PARAMETERS)
+    node.wait_for('lost robot_mic (16000 Hz, 1 channels): [Errno -9999]')
+    wait_until(lambda: any('lost robot_mic' in s.message for s in reports), 'the error')
+    told = next(s for s in reports if 'lost robot_mic' in s.message)
+    assert told.level == DiagnosticStatus.ERROR
+    assert {v.key: v.value for v in told.values}['overflows'] == '1'
+
+    def is_back():
+        firsts = [chunk.first_sample for chunk in received]
+        return 0 in firsts[1:] and reports[-1].level == DiagnosticStatus.OK
+
+    wait_until(is_back, 'sound that is counted anew')
     assert node.stop() == 0
 
 
