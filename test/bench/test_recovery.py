@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('roma_ros.msg', reason='the messages are not built')
 
-pytestmark = [pytest.mark.ros, pytest.mark.system]
+pytestmark = [pytest.mark.ros, pytest.mark.system, pytest.mark.timeout(600)]
 
 CODE = """
 import sys

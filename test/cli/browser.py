@@ -8,7 +8,7 @@ import sys
 import time
 
 #: How long the browser may take for anything [s]; a limit, never a wait.
-PATIENCE_S = 90.0
+PATIENCE_S = 120.0
 #: Chromium reads commands from file 3, and writes answers into file 4.
 _WITH_PIPES = """
 import fcntl, os, sys

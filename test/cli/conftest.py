@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # for robot.py
 def roma():
     """Run the roma command as a process, away from the source tree."""
 
-    def run(*arguments, timeout=120, **environment):
+    def run(*arguments, timeout=240, **environment):
         code = 'import sys; from roma_ros.cli.main import main; sys.exit(main())'
         return subprocess.run(
             [sys.executable, '-c', code, *map(str, arguments)],

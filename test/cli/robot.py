@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 #: How long a process may take to start, or something to be seen [s]; a limit, never a wait.
-PATIENCE_S = 90.0
+PATIENCE_S = 120.0
 #: It narrates now and then, and no more: a busy machine has enough to do.
 _INSTRUCTIONS = "['narrate[0.45]', 'alert[0.999]: a bell rings']"
 

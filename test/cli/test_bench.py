@@ -52,7 +52,7 @@ def test_an_interrupt_writes_what_it_has(tmp_path):
         assert 'units' in process.stderr.readline()
         time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=120)
     assert process.returncode == 130
     figures = json.loads(path.read_text())
     assert figures['interrupted']
@@ -107,7 +107,7 @@ def test_an_engine_that_is_not_there_is_named(roma):
 def test_node_measures_units_above_a_bare_subscriber(roma, tmp_path):
     pytest.importorskip('rclpy', reason='rclpy is not installed')
     path = tmp_path / 'node.json'
-    done = roma(*('bench', 'node', '--seconds', 3, '--width', 64, '--height', 48, '--json', path))
+    done = roma(*('bench', 'node', '--seconds', 6, '--width', 64, '--height', 48, '--json', path))
     assert done.returncode == 0, done.stderr
     figures = json.loads(path.read_text())
     bare, units = figures['bare'], figures['units']

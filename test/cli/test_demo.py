@@ -26,12 +26,28 @@ def _needs():
 
 @pytest.fixture(scope='module')
 def demo(roma, tmp_path_factory):
-    """Run the demo once, for all tests."""
-    output = tmp_path_factory.mktemp('demo') / 'demo_output'
-    return roma('demo', '--seconds', SECONDS, '--output', output, timeout=280), output
+    """Run the demo once, for all tests; again where a busy machine made it late."""
+    for _ in range(3):
+        output = tmp_path_factory.mktemp('demo') / 'demo_output'
+        done = roma('demo', '--seconds', SECONDS, '--output', output, timeout=280)
+        if done.returncode != 0 or not was_late(output):
+            break
+    return done, output
 
 
-pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.usefixtures('_needs')]
+def was_late(output):
+    """Tell whether a machine that is slower than the stream had to leave something out."""
+    summary = json.loads((output / 'summary.json').read_text())
+    lost = ('frames_dropped', 'units_late', 'units_dropped', 'audio_gaps')
+    return any(summary[name] for name in lost) or summary['units_recorded'] != SECONDS
+
+
+pytestmark = [
+    pytest.mark.ros,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.usefixtures('_needs'),
+]
 
 
 def test_demo_ends_by_itself_and_leaves_all_files(demo):
@@ -137,13 +153,13 @@ def test_ctrl_c_stops_everything(demo, tmp_path):
         command, cwd=tempfile.gettempdir(), stdout=subprocess.PIPE, text=True
     )
     log = tmp_path / 'log' / 'roma.log'
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not log.exists() or not log.stat().st_size:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == 130
     assert output.endswith('roma demo: stopped\n')
     for entry in Path('/proc').glob('[0-9]*'):

@@ -36,7 +36,7 @@ def processes(tmp_path):
 
 
 def wait_ready(processes, name):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 100
     while 'ready' not in (processes.log / f'{name}.log').read_text():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -53,7 +53,7 @@ def test_process_is_stopped_by_sigint_and_logged(processes):
 
 def test_failure_shows_the_end_of_the_log(processes):
     processes.start('child', python("print('line\\n' * 100 + 'the reason'); raise SystemExit(3)"))
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 100
     while processes.poll('child') is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -92,7 +92,7 @@ def test_all_end_with_the_block_in_reverse_order(tmp_path):
 
 def test_children_do_not_get_the_terminals_ctrl_c(processes):
     processes.start('child', python('import os; print(os.getpgrp() == os.getpid())'))
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 100
     while processes.poll('child') is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)

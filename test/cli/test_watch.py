@@ -16,6 +16,9 @@ import time
 import pytest
 
 PATIENCE_S = 60.0
+#: Watches that may be started until one sees what is there: a participant that joins while others
+#: do may never hear of all that they publish (Fast DDS 3.2), and the next one does.
+WATCHES = 3
 CODE = 'import sys; from roma_ros.cli.main import main; sys.exit(main())'
 ESCAPE = re.compile(r'\x1b\[[0-9;?]*[A-Za-z]')
 
@@ -62,10 +65,13 @@ class Watch:
         return self.process.wait(PATIENCE_S)
 
     def close(self):
+        if self._ours is None:
+            return
         if self.process.poll() is None:
             self.process.terminate()
             self.process.wait(PATIENCE_S)
         os.close(self._ours)
+        self._ours = None
 
     def _read(self):
         if not select.select([self._ours], [], [], PATIENCE_S)[0]:
@@ -92,12 +98,28 @@ def watch(robot_environment):
         one.close()
 
 
+@pytest.fixture
+def see(watch):
+    """Start a watch and wait for a picture with all the patterns; return both."""
+
+    def see(*patterns, arguments=()):
+        for number in range(1, WATCHES + 1):
+            shown = watch(*arguments)
+            try:
+                return shown, shown.wait_for(*patterns)
+            except AssertionError:
+                if number == WATCHES:
+                    raise
+                shown.close()
+
+    return see
+
+
 @pytest.mark.ros
-def test_a_running_node_is_seen_and_q_quits(robot, watch):
-    shown = watch()
-    picture = shown.wait_for(
+def test_a_running_node_is_seen_and_q_quits(robot, see):
+    shown, picture = see(
         r'roma /roma  active',
-        r'roma-tiny by torch on cpu',
+        r'roma-tiny by (torch|onnxruntime) on cpu',
         r'units \d+  dropped \d+  queue \d of 4',
         r'latency [1-9]\d* ms, median',
         r'instruction-1  narrate',
@@ -132,8 +154,12 @@ def test_no_node_is_told_and_every_end_is_clean(watch, domain_id, end):
 
 
 @pytest.mark.ros
-def test_another_name_is_found(robot, watch):
-    watch('--node', '/elsewhere').wait_for('no node /elsewhere here', 'roma watch --node /roma')
+def test_another_name_is_found(robot, see):
+    see(
+        'no node /elsewhere here',
+        'roma watch --node /roma',
+        arguments=('--node', '/elsewhere'),
+    )
 
 
 def test_without_a_terminal_it_says_what_to_use_instead(roma):

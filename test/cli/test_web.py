@@ -95,12 +95,12 @@ def test_the_picture_of_a_named_topic_is_a_jpeg(robot, robot_environment):
     command = [sys.executable, '-c', CODE, 'web', '--port', '0', '--image-topic', 'image']
     process = Process(command, robot_environment)
     link = urlsplit(process.wait_for('open http').removeprefix('open ').strip())
-    events = urllib.request.urlopen(link._replace(path='/events').geturl(), timeout=60)
+    events = urllib.request.urlopen(link._replace(path='/events').geturl(), timeout=120)
     while b'"image_topic": "/image"' not in (line := events.readline()):
         assert line
     cv2 = pytest.importorskip('cv2', reason='OpenCV is not installed')
     frame = link._replace(path='/frame.jpg').geturl()
-    while not (jpeg := urllib.request.urlopen(frame, timeout=60).read()):
+    while not (jpeg := urllib.request.urlopen(frame, timeout=120).read()):
         assert events.readline()
     pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert pixels.shape == (120, 160, 3)
