@@ -7,6 +7,8 @@ second that makes 27 positions a unit. Transformers' own ``get_rope_index`` give
 a whole stream; here they are made unit by unit, because the session, not the model, holds them.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -30,11 +32,20 @@ def unit_positions(
     :raises ValueError: when the unit is empty, the grid has more than one temporal step, or its
         sides are not multiples of the merge size.
     """
+    offsets, length = _unit_offsets(grid_thw, num_audio_tokens, merge_size)
+    return offsets + start, start + length
+
+
+@lru_cache(maxsize=8)
+def _unit_offsets(
+    grid_thw: tuple[int, int, int] | None, num_audio_tokens: int, merge_size: int
+) -> tuple[npt.NDArray[np.int64], int]:
+    """Return position ids of a unit that begins at 0, and the next free one."""
     if grid_thw is None and not num_audio_tokens:
         raise ValueError('a unit needs video or audio, and this one has neither')
     num_wrappers = (grid_thw is not None) + (num_audio_tokens > 0)
-    parts = [np.full((3, num_wrappers), start)]
-    end = start + 1
+    parts = [np.zeros((3, num_wrappers), dtype=np.int64)]
+    end = 1
     if grid_thw is not None:
         steps, patch_rows, patch_columns = grid_thw
         if steps != 1 or patch_rows % merge_size or patch_columns % merge_size:
@@ -44,13 +55,13 @@ def unit_positions(
             )
         rows, columns = patch_rows // merge_size, patch_columns // merge_size
         offsets = np.indices((1, rows, columns)).reshape(3, -1)
-        parts.append(start + 1 + offsets)
-        end = start + 1 + max(rows, columns)
+        parts.append(1 + offsets)
+        end = 1 + max(rows, columns)
     if num_audio_tokens:
-        parts.append(start + 1 + np.tile(np.arange(num_audio_tokens), (3, 1)))
+        parts.append(1 + np.tile(np.arange(num_audio_tokens), (3, 1)))
         # The end tokens follow the sound even where a panorama is wider than 25 tokens: so does
         # get_rope_index, which takes the maximum of its last piece.
-        end = start + 1 + num_audio_tokens
+        end = 1 + num_audio_tokens
     parts.append(np.full((3, num_wrappers), end))
     return np.concatenate(parts, axis=1).astype(np.int64), end + 1
 
