@@ -22,7 +22,7 @@ pytestmark = pytest.mark.ros
 
 
 def test_units_come_scored_in_order_with_their_stamps(start_roma, observer, sensors, wait_until):
-    process = start_roma(patience_s=10.0)
+    process = start_roma(patience_s=10.0, instructions="['narrate[0.975]']")
     scores = observer.wait_for_units(4)
     assert [s.unit_index for s in scores] == [scores[0].unit_index + i for i in range(4)]
     for score in scores:
