@@ -22,7 +22,8 @@ class EncodedUnit:
 
     :param embeddings: ``[n, C]``, begin and end tokens included.
     :param process_ms: frames to patches and audio to log-mel [ms].
-    :param encode_ms: the towers [ms]; less what sound is encoded beside the cutting of frames.
+    :param encode_ms: the towers [ms]; where sound is made ready beside the frames, the time that
+        it takes longer than they do is counted here.
     """
 
     unit: MultimodalUnit
@@ -98,10 +99,7 @@ class UnitEncoder:
         self, unit: MultimodalUnit, second: ThreadPoolExecutor
     ) -> tuple[UnitFeatures, torch.Tensor, float]:
         """Return features, embeddings, and when the frames were cut."""
-        # The tower alone runs on the second thread, since it hardly needs the interpreter's
-        # lock: a thread that held it while its core is taken would keep this one from going on.
-        mel = self._processor.log_mel(unit.audio)
-        listen = partial(self._engine.encode, UnitFeatures(None, None, mel))
+        listen = partial(self._sound, unit.audio)
         sound = second.submit(listen)
         try:
             pixel_values, grid_thw = self._processor.patches(unit.frames)
@@ -111,10 +109,14 @@ class UnitEncoder:
             sound.cancel()
             raise
         # Where the other cores were too busy to begin with it, it is not waited for.
-        heard = listen() if sound.cancel() else sound.result()
+        mel, heard = listen() if sound.cancel() else sound.result()
         # Each is between its own begin and end token, and vision's are the outer ones.
         parts = seen[:1], heard[:1], seen[1:-1], heard[1:], seen[-1:]
         return UnitFeatures(pixel_values, grid_thw, mel), torch.cat(parts), processed
+
+    def _sound(self, audio: npt.NDArray[np.float32]) -> tuple[npt.NDArray, torch.Tensor]:
+        mel = self._processor.log_mel(audio)
+        return mel, self._engine.encode(UnitFeatures(None, None, mel))
 
 
 def _is_equal(frames: npt.NDArray[np.uint8], others: npt.NDArray[np.uint8]) -> bool:
