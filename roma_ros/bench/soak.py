@@ -28,7 +28,7 @@ _SAMPLE_EVERY_S = 10.0
 #: How often a question is typed [s]; answers are utterances that come whatever the model thinks.
 _ASK_EVERY_S = 45.0
 _QUESTION = 'what do you see?'
-_START_TIMEOUT_S = 120.0
+_START_TIMEOUT_S = 300.0
 #: The node's own patience with a sensor that is late [s].
 _PATIENCE_S = 0.5
 #: How long the last messages and units may take [s].
