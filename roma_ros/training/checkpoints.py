@@ -87,8 +87,7 @@ def save_checkpoint(
     target = folder / f'checkpoint-{progress.total_steps:06d}'
     part = folder / f'.{target.name}.part'
     shutil.rmtree(part, ignore_errors=True)
-    with without_adapters(objective.model):
-        save_roma(objective.model, part, tokenizer=tokenizer, weights=weights)
+    save_roma(objective.model, part, tokenizer=tokenizer, weights=weights)
     save_file(tensors, part / _TENSORS_NAME)
     state_text = json.dumps(vars(progress), indent=1)
     (part / _STATE_NAME).write_text(state_text + '\n', encoding='utf-8')

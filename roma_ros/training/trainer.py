@@ -128,9 +128,9 @@ class Trainer:
         accelerator, config = self._accelerator, self.config
         if phase.train == 'adapters':
             add_adapters(self.objective.model, phase.adapter_rank)
-        trained = trained_parameters(self.objective, phase)
+        # First what learns is chosen; in parts, it is other parameters that do.
+        trained_parameters(self.objective, phase)
         model = self._prepare()
-        # Once more: what lies in parts now is another parameter.
         trained = trained_parameters(self.objective, phase)
         optimizer = torch.optim.AdamW(
             [
