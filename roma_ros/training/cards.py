@@ -5,7 +5,8 @@ A stream shows few things, the same for seconds, and is mostly without a word. T
 from nothing learn what a shape and a word is several times as fast from cards.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -44,22 +45,15 @@ def make_cards(seed: int, *, split: Split, duration_s: int) -> TabletopStream:
     :param duration_s: cards.
     :return: the deck, with exact labels of what is seen and heard, and no tasks.
     """
-    stream = make_stream(
-        seed % _NUM_SCRIPTS,
-        split=split,
-        duration_s=max(duration_s, SHORTEST_S),
-        audible=False,
-    )
     rng = np.random.default_rng([seed, 77])
     scene = Scene(duration_s, _make_paths(rng, split, duration_s), (), (), 0.7)
     renderer = Renderer(scene, rng, split=split, size=SIZE)
-    texts = [q.text for q in stream.questions]
-    for index, alert in enumerate(stream.alerts):
-        texts.append(SPOKEN_ALERTS[index % len(SPOKEN_ALERTS)].format(alert.text))
+    texts = _texts(seed % _NUM_SCRIPTS, split, duration_s)
     speech, sounds, items = _make_sound(rng, split, duration_s, texts)
     noise = make_noise(rng, duration_s * SAMPLE_RATE_HZ, split=split)
-    return replace(
-        stream,
+    return TabletopStream(
+        seed=seed,
+        split=split,
         duration_s=duration_s,
         frame_at=renderer.frame_at,
         objects_at=renderer.objects_at,
@@ -70,6 +64,20 @@ def make_cards(seed: int, *, split: Split, duration_s: int) -> TabletopStream:
         alerts=(),
         questions=(),
         narrate=False,
+    )
+
+
+@lru_cache(maxsize=4 * _NUM_SCRIPTS)
+def _texts(script: int, split: Split, duration_s: int) -> tuple[str, ...]:
+    """Return what is asked in a stream."""
+    duration_s = max(duration_s, SHORTEST_S)
+    stream = make_stream(script, split=split, duration_s=duration_s, audible=False)
+    return (
+        *(question.text for question in stream.questions),
+        *(
+            SPOKEN_ALERTS[index % len(SPOKEN_ALERTS)].format(alert.text)
+            for index, alert in enumerate(stream.alerts)
+        ),
     )
 
 
@@ -111,7 +119,7 @@ def _place(
 
 
 def _make_sound(
-    rng: np.random.Generator, split: Split, duration_s: int, texts: list[str]
+    rng: np.random.Generator, split: Split, duration_s: int, texts: Sequence[str]
 ) -> tuple[tuple[Speech, ...], tuple[Sound, ...], list[Item]]:
     """Say one text after another, with sounds between them, until the time is over."""
     speech: list[Speech] = []

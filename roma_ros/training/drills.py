@@ -33,20 +33,21 @@ from .tabletop.language import (
 )
 
 #: Conditions beside one stream, and beside a deck; typed questions in a deck.
-NUM_WATCHES, NUM_CARD_WATCHES, NUM_QUESTIONS = 12, 32, 4
+NUM_WATCHES, NUM_CARD_WATCHES, NUM_QUESTIONS = 16, 32, 4
 #: Share of a thing from which on it is wholly in view.
 _WHOLE = 0.95
 #: How long after its begin a short sound or an event still counts, and teaches nothing [s].
 _AFTER_S = 1.0
+# Shares of the kinds. What something does is the hardest to learn, and true most seldom.
 _KINDS = {
-    'pair': 0.22,
-    'shape': 0.14,
-    'color': 0.18,
+    'pair': 0.17,
+    'shape': 0.12,
+    'color': 0.12,
     'count': 0.05,
-    'does': 0.12,
-    'happens': 0.08,
-    'sound': 0.09,
-    'joint': 0.12,
+    'does': 0.24,
+    'happens': 0.12,
+    'sound': 0.07,
+    'joint': 0.11,
 }
 
 _Labels = tuple[Label, ...]

@@ -56,9 +56,11 @@ def encode_streams(
     seed: int,
     changed: bool,
     report: Callable[[str], None],
+    rank: int = 0,
+    world: int = 1,
 ) -> list[EncodedStream]:
     """
-    Make and encode the streams of a phase.
+    Make and encode the streams of a phase, or every n-th of them.
 
     :param model: whose towers encode.
     :param processor: units to features.
@@ -67,18 +69,21 @@ def encode_streams(
     :param seed: of the first.
     :param changed: change how each looks and sounds; see ``augmentation``.
     :param report: takes one line of progress.
+    :param rank: of this process, which begins with the stream of that number.
+    :param world: processes; each makes every ``world``-th stream.
     :return: the streams.
     """
     streams = []
-    for number in range(phase.encoded):
+    for number in range(rank, phase.encoded, world):
         make = make_cards if is_deck(number, phase.cards) else make_stream
         stream = make(seed + number, split='train', duration_s=max(SHORTEST_S, phase.duration_s))
         features = [processor(stream.unit(i)) for i in range(stream.duration_s)]
         if changed:
             features = augment(features, np.random.default_rng(seed + number))
         streams.append(_encode(model, protocol, stream, features))
-        if (number + 1) % 50 == 0 or number + 1 == phase.encoded:
-            report(f'{phase.name}: streams encoded: {number + 1}/{phase.encoded}')
+        done = min(number - rank + world, phase.encoded)
+        if len(streams) % 50 == 0 or done == phase.encoded:
+            report(f'{phase.name}: streams encoded: {done}/{phase.encoded}')
     return streams
 
 

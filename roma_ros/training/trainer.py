@@ -9,7 +9,12 @@ import time
 from typing import Any, cast
 
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, DistributedType, set_seed
+from accelerate.utils import (
+    DistributedDataParallelKwargs,
+    DistributedType,
+    gather_object,
+    set_seed,
+)
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
@@ -240,7 +245,11 @@ class Trainer:
         )
 
     def _encode(self, phase: Phase) -> list[EncodedStream]:
-        """Encode the streams of a phase, unless the phase before has left the same."""
+        """
+        Encode the streams of a phase, unless the phase before has left the same.
+
+        Each process encodes its share; then all of them have all.
+        """
         if self._encoded is not None and encodes_alike(self._encoded[0], phase):
             return self._encoded[1]
         self._encoded = None  # two sets of streams would take the memory of both
@@ -252,7 +261,11 @@ class Trainer:
             seed=self.config.seed,
             changed=self.config.augment,
             report=self._report,
+            rank=self._accelerator.process_index,
+            world=self._accelerator.num_processes,
         )
+        if self._accelerator.num_processes > 1:
+            streams = sorted(gather_object(streams), key=lambda stream: stream.truth.seed)
         self._encoded = (phase, streams)
         return streams
 

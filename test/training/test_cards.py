@@ -25,6 +25,7 @@ def test_every_second_shows_other_things_under_speech():
 def test_a_seed_makes_the_same_deck_of_its_split():
     one, two = (make_cards(7, split='train', duration_s=4) for _ in range(2))
 
+    assert (one.seed, one.duration_s) == (7, 4)
     assert np.array_equal(one.audio, two.audio)
     assert np.array_equal(one.frame_at(2.5), two.frame_at(2.5))
     pairs = {(o.shape, o.color) for u in range(4) for o in one.objects_at(u)}

@@ -93,6 +93,15 @@ def test_two_processes_learn_what_one_learns_from_as_many_batches(config, tmp_pa
 
 
 @pytest.mark.timeout(900)
+def test_two_processes_encode_streams_for_each_other(config, tmp_path):
+    phase = replace(config.phases[0], train='decoder', encoded=3, cards=0.4)
+    one = Trainer(replace(config, phases=(phase,)), tmp_path / 'one').run()
+    phase = replace(phase, accumulate=1)
+    launch(replace(config, phases=(phase,)), tmp_path / 'two', processes=2)
+    assert_same(one, tmp_path / 'two' / 'model', begin=tmp_path / 'begin')
+
+
+@pytest.mark.timeout(900)
 def test_a_network_in_parts_learns_the_same_and_resumes(config, tmp_path):
     config = replace(config, checkpoint_every=1)
     one = Trainer(config, tmp_path / 'one').run()

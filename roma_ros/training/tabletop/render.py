@@ -97,6 +97,8 @@ class Renderer:
         offset = self._offset(time_s)
         shown = []
         for path in self._scene.paths:
+            if _is_away(path, time_s):
+                continue
             outline = _place(path, time_s) + offset
             left, top = np.clip(outline.min(axis=0), 0, (WIDTH, 1))
             right, bottom = np.clip(outline.max(axis=0), 0, (WIDTH, 1))
@@ -145,6 +147,8 @@ class Renderer:
         return float(seen.sum()) / whole
 
     def _draw(self, image: Image, path: Path, time_s: float, offset: tuple[float, float]) -> None:
+        if _is_away(path, time_s):
+            return
         outline = _place(path, time_s) + offset
         low, high = outline.min(axis=0), outline.max(axis=0)
         if high[0] < -0.1 or low[0] > WIDTH + 0.1:
@@ -222,6 +226,11 @@ class Renderer:
 
     def _pixels(self, outline: Outline) -> npt.NDArray[np.int32]:
         return np.rint((outline * self._height - 0.5) * (1 << _SHIFT)).astype(np.int32)
+
+
+def _is_away(path: Path, time_s: float) -> bool:
+    """Return whether a thing is so far beside the frame that nothing of it can be seen."""
+    return not -0.5 < path.x.at(time_s) < WIDTH + 0.5
 
 
 def _place(path: Path, time_s: float) -> Outline:
