@@ -135,7 +135,7 @@ def _make_sound(
             end_s = start_s + len(samples) / SAMPLE_RATE_HZ
             sounds.append(Sound(name, start_s, end_s))
         else:
-            text = texts[rng.integers(len(texts))]
+            text = texts[int(rng.integers(len(texts)))]
             number = int(rng.integers(len(voices)))
             voice, way = voices[number], number + len(text)
             said = speak(
