@@ -8,6 +8,7 @@ something else in each of its seconds.
 
 from collections.abc import Sequence
 from dataclasses import replace
+import math
 
 import numpy as np
 
@@ -27,13 +28,17 @@ from .tabletop.language import (
     NUMBERS,
     PLACES,
     SHAPES,
+    SOUND_ANSWERS,
     SOUND_CONDITIONS,
     things_of,
     VERBS,
 )
+from .tabletop.questions import TEXTS
 
-#: Conditions beside one stream, and beside a deck; typed questions in a deck.
-NUM_WATCHES, NUM_CARD_WATCHES, NUM_QUESTIONS = 16, 32, 4
+#: Conditions beside one stream, and beside a deck.
+NUM_WATCHES, NUM_CARD_WATCHES = 16, 32
+#: Typed questions in a deck; elsewhere one in so many units, beside those of the stream.
+NUM_QUESTIONS, UNITS_A_QUESTION = 4, 5
 #: Share of a thing from which on it is wholly in view.
 _WHOLE = 0.95
 #: How long after its begin a short sound or an event still counts, and teaches nothing [s].
@@ -82,19 +87,37 @@ class Drill:
                 made.setdefault(watch.text, watch)
         return tuple(made.values())
 
-    def turns(self, count: int = NUM_QUESTIONS) -> dict[int, Turn]:
-        """Return typed questions about the last frame of some units, with their answers."""
+    def turns(self, count: int, *, free: Sequence[int]) -> dict[int, Turn]:
+        """
+        Return typed questions about what some units show, or about before, with their answers.
+
+        :param count: at most so many.
+        :param free: units in which one may be asked.
+        """
         turns: dict[int, Turn] = {}
-        for unit in self._rng.permutation(self._stream.duration_s)[:count].tolist():
-            shown = self._frames[unit][-1]
-            if any(o.visible < _WHOLE for o in shown):
-                continue
-            questions = _questions(shown)
-            if not questions:
-                continue
-            topic, text, answer = questions[self._rng.integers(len(questions))]
-            turns[unit] = Turn(answer, topic, text)
+        for unit in self._rng.permutation(free).tolist():
+            if len(turns) == count:
+                break
+            asked = self._questions(unit)
+            if asked:
+                topic = self._pick(sorted(asked))
+                what, answer = asked[topic][self._rng.integers(len(asked[topic]))]
+                turns[unit] = Turn(answer, topic, self._pick(TEXTS[topic]).format(what))
         return turns
+
+    def _questions(self, unit: int) -> dict[str, list[tuple[str, str]]]:
+        """Return what can be asked in a unit: by topic, about what, and the answer."""
+        stream, shown = self._stream, self._frames[unit][-1]
+        asked: dict[str, list[tuple[str, str]]] = {}
+        if all(o.visible >= _WHOLE for o in shown):
+            asked = _questions(shown)
+        before = [sound for sound in stream.sounds if sound.start_s < unit + 1]
+        if before and max(sound.end_s for sound in before) <= unit:
+            asked['sound'] = [('', SOUND_ANSWERS[before[-1].name])]
+        left = [e for e in stream.events if e.verb == 'leaves' and e.time_s < unit + 1]
+        if left:
+            asked['left'] = [('', name(left[-1].shape, left[-1].color))]
+        return asked
 
     def _propose(self, kind: str) -> WatchLabels | None:
         if kind == 'sound':
@@ -214,7 +237,7 @@ def drill(
     stream: TabletopStream, supervision: Supervision, rng: np.random.Generator
 ) -> Supervision:
     """
-    Add conditions to what a stream teaches, and questions where it is a deck of cards.
+    Add conditions and typed questions to what a stream teaches.
 
     :param stream: with its truth.
     :param supervision: what it teaches anyway.
@@ -227,11 +250,22 @@ def drill(
     asked = {watch.text for watch in supervision.watches}
     more = tuple(watch for watch in maker.watches(count) if watch.text not in asked)
     watches = (*supervision.watches, *more)[:count]
-    if not is_deck:
-        return replace(supervision, watches=watches)
-    turns = maker.turns()
-    labels = tuple(None if unit in turns else False for unit in range(stream.duration_s))
-    return replace(supervision, watches=watches, turns=turns, labels=labels)
+    free = [
+        unit
+        for unit, label in enumerate(supervision.labels)
+        if not label and unit not in supervision.turns
+    ]
+    units = stream.duration_s
+    turns = maker.turns(
+        NUM_QUESTIONS if is_deck else math.ceil(units / UNITS_A_QUESTION), free=free
+    )
+    labels = (False,) * units if is_deck else supervision.labels
+    return replace(
+        supervision,
+        watches=watches,
+        turns={**supervision.turns, **turns},
+        labels=tuple(None if unit in turns else label for unit, label in enumerate(labels)),
+    )
 
 
 def _both(first: Label, second: Label) -> Label:
@@ -241,19 +275,19 @@ def _both(first: Label, second: Label) -> Label:
     return None if first is None or second is None else True
 
 
-def _questions(shown: Sequence[VisibleObject]) -> list[tuple[str, str, str]]:
-    """Return topic, question and answer of all that can be asked about a frame."""
+def _questions(shown: Sequence[VisibleObject]) -> dict[str, list[tuple[str, str]]]:
+    """Return what can be asked about a frame: by topic, about what, and the answer."""
     shapes, colors = [o.shape for o in shown], [o.color for o in shown]
-    questions = []
+    asked: dict[str, list[tuple[str, str]]] = {}
     if len(shown) < len(NUMBERS):
-        questions.append(('count', 'how many things do you see', NUMBERS[len(shown)]))
+        asked['count'] = [('', NUMBERS[len(shown)])]
     for thing in shown:
         if shapes.count(thing.shape) == 1:
-            questions.append(('color', f'what color is the {thing.shape}', thing.color))
+            asked.setdefault('color', []).append((thing.shape, thing.color))
         if colors.count(thing.color) == 1:
-            questions.append(('shape', f'what is {thing.color}', f'a {thing.shape}'))
+            asked.setdefault('shape', []).append((thing.color, f'a {thing.shape}'))
         if sum(o.shape == thing.shape and o.color == thing.color for o in shown) == 1:
             middle = (thing.box[0] + thing.box[2]) / 2
             place = PLACES[min(int(3 * middle), 2)]
-            questions.append(('where', f'where is {name(thing.shape, thing.color)}', place))
-    return questions
+            asked.setdefault('where', []).append((name(thing.shape, thing.color), place))
+    return asked

@@ -67,14 +67,45 @@ def test_adds_conditions_to_those_that_stand_and_repeats_none(stream):
     texts = [watch.text for watch in drilled.watches]
     assert len(texts) == len(set(texts)) == NUM_WATCHES
     assert drilled.watches[: len(plain.watches)] == plain.watches
-    assert (drilled.turns, drilled.labels) == (plain.turns, plain.labels)
+    assert plain.turns.items() <= drilled.turns.items()
+    (asked,) = drilled.turns.keys() - plain.turns.keys()
+    assert not plain.labels[asked]
+    expected = list(plain.labels)
+    expected[asked] = None
+    assert list(drilled.labels) == expected
+
+
+def test_asks_about_before_where_it_is_over(make_stream):
+    events = (
+        Event(1.2, 'leaves', 'ball', 'red', 'the red ball leaves'),
+        Event(3.2, 'leaves', 'box', 'blue', 'the blue box leaves'),
+    )
+    stream = make_stream(
+        objects_at=lambda _: (), events=events, sounds=(Sound('knock', 2.1, 3.6),), alerts=()
+    )
+    asked = {}
+    for seed in range(200):
+        turns = Drill(stream, np.random.default_rng(seed)).turns(5, free=range(1, 5))
+        for unit, turn in turns.items():
+            asked.setdefault(turn.topic, {}).setdefault(unit, set()).add(turn.text)
+
+    assert asked == {
+        'count': {unit: {'zero'} for unit in range(1, 5)},
+        'left': {
+            1: {'the red ball'},
+            2: {'the red ball'},
+            3: {'the blue box'},
+            4: {'the blue box'},
+        },
+        'sound': {4: {'a knock'}},
+    }
 
 
 def test_asks_about_the_last_frame_of_cards(make_stream):
     def objects_at(time_s: float):
         return (thing('ball', 'red'), thing('box', 'red', left=0.7)) if time_s % 1 else ()
 
-    stream = make_stream(objects_at=objects_at, events=(), alerts=())
+    stream = make_stream(objects_at=objects_at, events=(), alerts=(), sounds=())
     asked = {}
     for seed in range(30):
         supervision = drill(stream, supervise_tabletop(stream), np.random.default_rng(seed))
@@ -82,15 +113,24 @@ def test_asks_about_the_last_frame_of_cards(make_stream):
         assert [label is None for label in supervision.labels] == [
             unit in supervision.turns for unit in range(5)
         ]
-        asked |= {turn.question: turn.text for turn in supervision.turns.values()}
+        for turn in supervision.turns.values():
+            asked.setdefault(turn.topic, {})[turn.question] = turn.text
 
     # Both are red: what is red cannot be asked.
     assert asked == {
-        'how many things do you see': 'two',
-        'what color is the ball': 'red',
-        'what color is the box': 'red',
-        'where is the red ball': 'left',
-        'where is the red box': 'right',
+        'count': {'how many things do you see': 'two', 'how many things are in view': 'two'},
+        'color': {
+            'what color is the ball': 'red',
+            'tell me the color of the ball': 'red',
+            'what color is the box': 'red',
+            'tell me the color of the box': 'red',
+        },
+        'where': {
+            'where is the red ball': 'left',
+            'where do you see the red ball': 'left',
+            'where is the red box': 'right',
+            'where do you see the red box': 'right',
+        },
     }
 
 

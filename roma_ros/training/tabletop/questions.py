@@ -16,7 +16,8 @@ from .world import place_of, Scene
 
 TOPICS = ('color', 'count', 'where', 'sound', 'left', 'shape')
 
-_TEXTS = {
+#: Ways to ask about a topic.
+TEXTS = {
     'color': ('what color is the {}', 'tell me the color of the {}'),
     'count': ('how many things do you see', 'how many things are in view'),
     'where': ('where is {}', 'where do you see {}'),
@@ -82,7 +83,7 @@ class QuestionMaker:
             'left': self._left,
             'shape': self._shape,
         }
-        pairs, texts = asked[topic](unit), _TEXTS[topic]
+        pairs, texts = asked[topic](unit), TEXTS[topic]
         return [
             Candidate(unit, topic, texts[self._rng.integers(len(texts))].format(what), answer)
             for what, answer in pairs
