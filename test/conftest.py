@@ -1,5 +1,6 @@
 """Isolation of what talks ROS 2: a domain of one's own, and nothing beyond this machine."""
 
+from contextlib import suppress
 import fcntl
 from importlib.util import find_spec
 import itertools
@@ -37,6 +38,17 @@ def pytest_runtest_setup(item):
             pytest.skip(f'{module} is not installed; {remedy} installs it')
 
 
+def _domains_in_use():
+    """Return the domain ids of all processes: a test that was killed leaves its nodes behind."""
+    name = b'ROS_DOMAIN_ID='
+    found = set()
+    for file in Path('/proc').glob('[0-9]*/environ'):
+        with suppress(OSError, ValueError):
+            variables = file.read_bytes().split(b'\0')
+            found |= {int(v.removeprefix(name)) for v in variables if v.startswith(name)}
+    return found
+
+
 @pytest.fixture(scope='session')
 def domain_id():
     """Return a domain id that no other test process on this machine uses."""
@@ -45,6 +57,9 @@ def domain_id():
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            lock.close()
+            continue
+        if number in _domains_in_use():
             lock.close()
             continue
         yield number
