@@ -11,7 +11,7 @@ import torch
 from ..model.store import roma_home
 from .exported import MANIFEST_NAME, read_embeddings, read_manifest, UnitConfig
 from .made_once import make_once, remove_stale
-from .session import max_unit_tokens
+from .session import default_capacity
 from .tensorrt_build import (
     build_plan,
     import_tensorrt,
@@ -21,17 +21,9 @@ from .tensorrt_build import (
     vision_profiles,
 )
 from .tensorrt_engine import LoadedPlan, TensorRTEngine
-from .transcript import Transcript, WindowConfig
 
 #: Written last: what the engines were built for.
 PLANS_NAME = 'plans.json'
-
-
-def default_capacity(config: UnitConfig) -> int:
-    """Return the tokens of a cache for the usual window, with room for a long system prompt."""
-    unit_tokens = max_unit_tokens(config.processor)
-    tokens = Transcript(WindowConfig(), unit_tokens=unit_tokens).max_tokens
-    return -(-(tokens + 256) // 256) * 256
 
 
 def stored_plans(
@@ -66,7 +58,7 @@ def stored_plans(
             'TensorRT has no attention in float32; export with --dtype bfloat16 or float16: '
             f'{graphs}'
         )
-    tokens = capacity or manifest.capacity or default_capacity(config)
+    tokens = capacity or manifest.capacity or default_capacity(config.processor)
     if manifest.capacity not in (None, tokens):
         raise ValueError(
             f'the graphs were exported for a cache of {manifest.capacity} tokens, and one of '

@@ -19,7 +19,7 @@ from .engine import Engine
 from .journal import Journal
 from .results import Reading, Score, Segment, StepResult
 from .speaker import Speaker
-from .transcript import WindowConfig
+from .transcript import Transcript, WindowConfig
 from .unit_encoder import EncodedUnit, UnitEncoder
 
 #: The id of the score of a stream in which no instruction stands in line: when to answer.
@@ -466,3 +466,9 @@ def max_unit_tokens(config: ProcessorConfig) -> int:
     video = math.ceil(1.1 * min(config.video_max_pixels, config.max_pixels) / side**2)
     audio = num_audio_tokens(config.sampling_rate // config.hop_length)
     return video + audio + 4
+
+
+def default_capacity(config: ProcessorConfig) -> int:
+    """Return the tokens of a cache for the usual window, with room for a long system prompt."""
+    tokens = Transcript(WindowConfig(), unit_tokens=max_unit_tokens(config)).max_tokens
+    return -(-(tokens + 256) // 256) * 256

@@ -11,13 +11,10 @@ import onnx
 
 from ..model.processor import num_audio_tokens, UnitProcessor
 from .exported import Manifest, UnitConfig
+from .step_turns import MAX_ANCHORS, MAX_STEP_TOKENS
 
 #: Graphs that TensorRT runs; the table of embeddings is looked up without it.
 PLAN_NAMES = ('vision', 'audio', 'step')
-#: Tokens that are read at a time at most; more are read in turns.
-MAX_STEP_TOKENS = 512
-#: Anchors of one step at most: the unit's own, and one for each watch.
-MAX_ANCHORS = 64
 
 Shape = tuple[int, ...]
 #: Smallest, usual and largest shape of each input.

@@ -1,6 +1,7 @@
 """The engine on TensorRT: graphs built for one GPU, over the same cache."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +14,8 @@ from ..model.processor import UnitFeatures
 from .engine import StepOutput
 from .exported import Manifest, UnitConfig
 from .kv_cache import KVCache
-from .tensorrt_build import MAX_STEP_TOKENS, Profile
+from .step_turns import read_in_turns
+from .tensorrt_build import Profile
 from .unit_layout import encode_unit, wrapper_ids
 
 # The part of the cache that is looked at grows by so many tokens at a time: kernels that were
@@ -103,37 +105,28 @@ class TensorRTEngine:
         num_anchors: int = 1,
     ) -> StepOutput:
         """Read ``n`` tokens and append them to the cache; see :meth:`Engine.step`."""
-        cache.check_room(len(embeddings))
-        positions = torch.from_numpy(position_ids)
-        output: StepOutput | None = None
-        for start, stop in _turns(len(embeddings)):
-            num_tokens, end = stop - start, cache.length + stop - start
-            if mask is None:
-                seen = causal_mask(num_tokens, end, device=self.device)[0, 0]
-            else:
-                seen = mask[start:stop, :end]
-            is_last = stop == len(embeddings)
-            output = self._step(
-                embeddings[start:stop],
-                positions[:, start:stop],
-                cache,
-                seen,
-                num_anchors if is_last else 1,
-            )
-            cache.advance(num_tokens)
-        assert output is not None
-        return output
+        return read_in_turns(
+            partial(self._step, cache),
+            embeddings,
+            torch.from_numpy(position_ids),
+            cache,
+            mask=mask,
+            num_anchors=num_anchors,
+        )
 
     def _step(
         self,
+        cache: KVCache,
         embeddings: torch.Tensor,
         positions: torch.Tensor,
-        cache: KVCache,
-        seen: torch.Tensor,
+        seen: torch.Tensor | None,
         num_anchors: int,
     ) -> StepOutput:
         """Read as many tokens as fit into one run."""
-        num_tokens, end = seen.shape
+        num_tokens = len(embeddings)
+        end = cache.length + num_tokens
+        if seen is None:
+            seen = causal_mask(num_tokens, end, device=self.device)[0, 0]
         visible = min(self._capacity, -(-end // _VISIBLE_STEP) * _VISIBLE_STEP)
         mask = torch.zeros((1, 1, num_tokens, visible), dtype=torch.bool, device=self.device)
         mask[..., :end] = seen
@@ -217,12 +210,3 @@ class LoadedPlan:
         # The tensors stay allocated long enough: torch reuses memory in the stream's own order.
         if not context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
             raise RuntimeError('TensorRT failed to run the engine')
-
-
-def _turns(num_tokens: int) -> Iterator[tuple[int, int]]:
-    """Cut a long step; the last part is the largest, since the anchors are in it."""
-    start = 0
-    while start < num_tokens:
-        stop = start + ((num_tokens - start - 1) % MAX_STEP_TOKENS + 1)
-        yield start, stop
-        start = stop

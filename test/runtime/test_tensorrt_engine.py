@@ -24,8 +24,8 @@ from roma_ros.runtime.exported import read_embeddings, read_graph_config, read_m
 from roma_ros.runtime.factory import load_runtime
 from roma_ros.runtime.graphs.step import write_step
 from roma_ros.runtime.graphs.towers import write_audio, write_vision
-from roma_ros.runtime.plan_store import default_capacity, stored_plans
-from roma_ros.runtime.session import SessionConfig, StreamSession
+from roma_ros.runtime.plan_store import stored_plans
+from roma_ros.runtime.session import default_capacity, SessionConfig, StreamSession
 from roma_ros.runtime.tensorrt_build import (
     build_plan,
     import_tensorrt,
@@ -147,7 +147,7 @@ def test_caches_have_the_capacity_that_was_built(make_engine):
 
 
 def test_the_default_capacity_holds_the_usual_session(make_engine, roma, protocol):
-    capacity = default_capacity(roma.config)
+    capacity = default_capacity(roma.config.processor)
     engine = make_engine(capacity=capacity)
     session = StreamSession(engine, roma.processor, protocol, config=SessionConfig())
     assert session.dialogues[0].cache.capacity == capacity
@@ -258,7 +258,7 @@ def write_shape_of_7b(folder: Path, token_ids: TokenIds) -> RomaConfig:
 @pytest.mark.timeout(900)
 def test_the_shape_of_7b_builds_with_native_layers(tmp_path, roma, graphs):
     config = write_shape_of_7b(tmp_path, roma.config.token_ids)
-    capacity = default_capacity(config)
+    capacity = default_capacity(config.processor)
     assert capacity > 60 * 121
     step = step_profiles(read_manifest(graphs), config, capacity, compact=True)
     step[0]['embeddings'] = tuple((tokens, 3584) for tokens, _ in step[0]['embeddings'])
