@@ -7,30 +7,36 @@ never repeated for the query heads that share them. The results are those of tra
 (Qwen2_5OmniThinkerTextModel), up to the order of floating-point sums.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 from ..model.thinker import DecoderOutput, RomaModel
 from .kv_cache import KVCache
 
-
-@dataclass(frozen=True, eq=False)
-class _Layer:
-    """One layer's weights: ``[out, C]``, biases ``[out]``."""
-
-    norm1: torch.Tensor
-    qkv: torch.Tensor
-    qkv_bias: torch.Tensor
-    out: torch.Tensor
-    norm2: torch.Tensor
-    gate_up: torch.Tensor
-    down: torch.Tensor
+#: Takes a layer's index, its new keys (rotated) and values, each ``[n, G, D]``; returns all keys
+#: and values to attend to, each ``[G, S, D]``.
+Store = Callable[[int, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
-class FusedDecoder:
+class _Layer(nn.Module):
+    """One layer's weights, joined where they have the same input."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        attention, mlp = layer.self_attn, layer.mlp
+        self.norm1 = layer.input_layernorm.weight
+        self.qkv = _joined([attention.q_proj, attention.k_proj, attention.v_proj])
+        self.out = attention.o_proj
+        self.norm2 = layer.post_attention_layernorm.weight
+        self.gate_up = _joined([mlp.gate_proj, mlp.up_proj])
+        self.down = mlp.down_proj
+
+
+class FusedDecoder(nn.Module):
     """
     Reads tokens after those that a cache holds.
 
@@ -41,6 +47,7 @@ class FusedDecoder:
     """
 
     def __init__(self, model: RomaModel) -> None:
+        super().__init__()
         decoder: Any = model.decoder
         text = model.config.thinker.text_config
         self._norm = decoder.norm
@@ -49,20 +56,7 @@ class FusedDecoder:
         self._heads: int = text.num_attention_heads
         self._groups: int = text.num_key_value_heads
         self._num_mixed = model.config.speak_head.num_layers_mixed
-        self._layers = [self._join(layer) for layer in decoder.layers]
-
-    def _join(self, layer: Any) -> _Layer:
-        attention, mlp = layer.self_attn, layer.mlp
-        inputs = [attention.q_proj, attention.k_proj, attention.v_proj]
-        return _Layer(
-            norm1=layer.input_layernorm.weight.detach(),
-            qkv=_joined([p.weight for p in inputs]),
-            qkv_bias=_joined([p.bias for p in inputs]),
-            out=attention.o_proj.weight.detach(),
-            norm2=layer.post_attention_layernorm.weight.detach(),
-            gate_up=_joined([mlp.gate_proj.weight, mlp.up_proj.weight]),
-            down=mlp.down_proj.weight.detach(),
-        )
+        self._layers: Any = nn.ModuleList(_Layer(layer) for layer in decoder.layers)
 
     def forward(
         self,
@@ -83,6 +77,40 @@ class FusedDecoder:
         :param num_anchors: A.
         :return: the states at the anchors, their batch being one.
         """
+        start, stop = cache.length, cache.length + len(embeddings)
+        cache.check_room(len(embeddings))
+
+        def store(
+            index: int, new_key: torch.Tensor, new_value: torch.Tensor
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            key, value = cache.key[index], cache.value[index]
+            key[:, start:stop] = new_key.transpose(0, 1)
+            value[:, start:stop] = new_value.transpose(0, 1)
+            return key[:, :stop], value[:, :stop]
+
+        return self.read(
+            embeddings, position_ids, store, mask=mask, anchors=slice(-num_anchors, None)
+        )
+
+    def read(
+        self,
+        embeddings: torch.Tensor,
+        position_ids: torch.Tensor,
+        store: Store,
+        *,
+        mask: torch.Tensor | None,
+        anchors: slice | torch.Tensor,
+    ) -> DecoderOutput:
+        """
+        Read ``n`` tokens, wherever their keys and values are kept.
+
+        :param embeddings: ``[n, C]``.
+        :param position_ids: int64 ``[3, n]``.
+        :param store: keeps keys and values.
+        :param mask: bool ``[n, S]``, or None where every new token sees all.
+        :param anchors: which tokens' states are returned, as a slice or as int64 ``[A]``.
+        :return: the states at the anchors, their batch being one.
+        """
         num_tokens, width = embeddings.shape
         cos, sin = self._rotary(embeddings, position_ids[:, None])
         half = cos.shape[-1] // 2
@@ -94,42 +122,40 @@ class FusedDecoder:
             bias = torch.zeros(mask.shape, dtype=embeddings.dtype, device=embeddings.device)
             bias.masked_fill_(~mask, -torch.inf)
             bias = bias.repeat(shared, 1)
-        start, stop = cache.length, cache.length + num_tokens
-        cache.check_room(num_tokens)
         rotated = self._heads + self._groups
         hidden, states = embeddings, []
         first_kept = len(self._layers) + 1 - self._num_mixed
         for index, layer in enumerate(self._layers):
             if index >= first_kept:
-                states.append(hidden[-num_anchors:])
+                states.append(hidden[anchors])
             normed = functional.rms_norm(hidden, (width,), layer.norm1, self._eps)
-            qkv = functional.linear(normed, layer.qkv, layer.qkv_bias)
-            heads = qkv.view(num_tokens, rotated + self._groups, -1)
+            heads = layer.qkv(normed).view(num_tokens, rotated + self._groups, -1)
             turned = heads[:, :rotated]
             turned = turned * cos + turned.roll(half, dims=-1) * sin
-            key, value = cache.key[index], cache.value[index]
-            key[:, start:stop] = turned[:, self._heads :].transpose(0, 1)
-            value[:, start:stop] = heads[:, rotated:].transpose(0, 1)
+            key, value = store(index, turned[:, self._heads :], heads[:, rotated:])
             # The query heads that share a key head are rows of one attention.
             query = turned[:, : self._heads].unflatten(1, (self._groups, shared))
             query = query.permute(1, 2, 0, 3).reshape(1, self._groups, shared * num_tokens, -1)
             seen = functional.scaled_dot_product_attention(
-                query, key[None, :, :stop], value[None, :, :stop], attn_mask=bias
+                query, key[None], value[None], attn_mask=bias
             )
             seen = seen.view(self._groups, shared, num_tokens, -1).permute(2, 0, 1, 3)
-            hidden = torch.addmm(hidden, seen.reshape(num_tokens, width), layer.out.T)
+            hidden = torch.addmm(hidden, seen.reshape(num_tokens, width), layer.out.weight.T)
             normed = functional.rms_norm(hidden, (width,), layer.norm2, self._eps)
-            gate, up = functional.linear(normed, layer.gate_up).chunk(2, dim=-1)
-            hidden = torch.addmm(hidden, functional.silu(gate) * up, layer.down.T)
-        last_hidden = self._norm(hidden[-num_anchors:])
+            gate, up = layer.gate_up(normed).chunk(2, dim=-1)
+            hidden = torch.addmm(hidden, functional.silu(gate) * up, layer.down.weight.T)
+        last_hidden = self._norm(hidden[anchors])
         return DecoderOutput(torch.stack([*states, last_hidden])[:, None], last_hidden[None])
 
 
-def _joined(parameters: list[torch.nn.Parameter]) -> torch.Tensor:
-    """Join parameters along their first axis, and let each be a view of its part."""
-    joined = torch.cat([p.detach() for p in parameters])
-    for parameter, part in zip(
-        parameters, joined.split([len(p) for p in parameters]), strict=True
-    ):
-        parameter.data = part
+def _joined(parts: list[nn.Linear]) -> nn.Linear:
+    """Join layers that have the same input; the weights of each become views of its part."""
+    sizes = [part.out_features for part in parts]
+    has_bias = parts[0].bias is not None
+    joined = nn.Linear(parts[0].in_features, sum(sizes), bias=has_bias, device='meta')
+    for name in ('weight', 'bias') if has_bias else ('weight',):
+        whole = torch.cat([getattr(part, name).detach() for part in parts])
+        setattr(joined, name, nn.Parameter(whole, requires_grad=False))
+        for part, view in zip(parts, whole.split(sizes), strict=True):
+            getattr(part, name).data = view
     return joined

@@ -65,8 +65,8 @@ def test_the_weights_exist_once_and_the_model_stays_as_it_was(model):
     for layer, joined in zip(twin.decoder.layers, decoder._layers, strict=True):
         attention, mlp = layer.self_attn, layer.mlp
         for parts, whole in (
-            ([attention.q_proj, attention.k_proj, attention.v_proj], joined.qkv),
-            ([mlp.gate_proj, mlp.up_proj], joined.gate_up),
+            ([attention.q_proj, attention.k_proj, attention.v_proj], joined.qkv.weight),
+            ([mlp.gate_proj, mlp.up_proj], joined.gate_up.weight),
         ):
             storage = whole.untyped_storage().data_ptr()
             assert {p.weight.untyped_storage().data_ptr() for p in parts} == {storage}
