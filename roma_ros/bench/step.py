@@ -13,7 +13,7 @@ import torch
 from ..model.checkpoint import load_roma, LoadedRoma
 from ..model.prompts import MAX_SEGMENT_TOKENS, Protocol
 from ..runtime.exported import read_manifest
-from ..runtime.factory import load_runtime, model_folder, Runtime
+from ..runtime.factory import ENGINES, load_runtime, model_folder, Runtime
 from ..runtime.graph_store import stored_graphs
 from ..runtime.results import StepResult
 from ..runtime.session import StreamSession
@@ -114,7 +114,8 @@ def run_step(
     path = model_folder(model)
     for name in config.engines:
         on_progress(f'loading {name}')
-        engine, _, quantize = name.partition('-')
+        engine = max((e for e in ENGINES if f'{name}-'.startswith(f'{e}-')), key=len, default=name)
+        quantize = name[len(engine) + 1 :]
         source = stored_graphs(path, dtype=torch.float32, quantize=quantize) if quantize else path
         runtime = load_runtime(source, engine=engine, device=device, threads=config.threads)
         ours[name] = _Ours(runtime, config)

@@ -74,7 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument('--model', metavar='MODEL', help='the model; else roma-tiny')
     common.add_argument('--device', default='auto', help='where it runs: cpu, cuda:0')
     engine = argparse.ArgumentParser(add_help=False)
-    engine.add_argument('--engine', default='torch', help='what runs it: torch, onnxruntime')
+    engine.add_argument(
+        '--engine', default='torch', help='what runs it: torch, torch-compiled, onnxruntime'
+    )
     verbs = parser.add_subparsers(required=True, metavar='BENCHMARK')
 
     step = verbs.add_parser(

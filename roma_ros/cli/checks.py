@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 import shutil
 import sys
+import sysconfig
 
 _ROS = 'source a ROS 2 installation, or pip install ros-kilted-rclpy ros-kilted-rmw-fastrtps-cpp'
 _ROS_MESSAGES = 'source a ROS 2 installation, or pip install ros-kilted-common-interfaces'
@@ -122,6 +123,7 @@ def _engine() -> Iterator[Check]:
     else:
         where = f'CPU, {len(os.sched_getaffinity(0))} cores; no CUDA device'
     yield Check(Verdict.OK, 'engine torch', f'{torch.__version__} on {where}')
+    yield _compiled_engine(on_gpu=on_gpu)
     yield _onnxruntime_engine()
     yield _tensorrt_engine(has_gpu=on_gpu)
     model = default_model()
@@ -135,6 +137,20 @@ def _engine() -> Iterator[Check]:
         yield Check(Verdict.OK, 'model', str(model))
     else:
         yield Check(Verdict.PROBLEM, 'model', 'roma-tiny is not installed', _BUILD)
+
+
+def _compiled_engine(*, on_gpu: bool) -> Check:
+    name = 'engine torch-compiled'
+    missing = ['triton'] if on_gpu and find_spec('triton') is None else []
+    if not any(map(shutil.which, (os.environ.get('CXX', ''), 'g++', 'clang++'))):
+        missing.append('a C++ compiler')
+    if not Path(sysconfig.get_path('include'), 'Python.h').is_file():
+        missing.append('the headers of Python')
+    if missing:
+        return Check(
+            Verdict.NOTE, name, f'lacks {", ".join(missing)}', 'apt install g++ python3-dev'
+        )
+    return Check(Verdict.OK, name, 'CUDA graphs' if on_gpu else 'C++ for the CPU')
 
 
 def _onnxruntime_engine() -> Check:

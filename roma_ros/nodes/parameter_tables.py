@@ -84,7 +84,7 @@ class RomaParameters(Parameters):
     engine: str = parameter(
         'auto',
         "What runs the network; 'auto': onnxruntime on a CPU where it is installed, else torch.",
-        choices=('torch', 'onnxruntime', 'tensorrt', 'auto'),
+        choices=('torch', 'torch-compiled', 'onnxruntime', 'tensorrt', 'auto'),
         counts=Counts.CONFIGURE,
     )
     device: str = parameter(

@@ -33,7 +33,7 @@ class Engine(Protocol):
     here returns before the work is at least enqueued on the device.
     """
 
-    name: str  #: torch, onnxruntime or tensorrt
+    name: str  #: torch, torch-compiled, onnxruntime or tensorrt
     device: torch.device
     vocab_size: int  #: V
 

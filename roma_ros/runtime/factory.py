@@ -23,7 +23,7 @@ from .engine import Engine
 from .exported import is_exported, read_graph_config, UnitConfig
 
 #: Engines that can be asked for by name.
-ENGINES = ('torch', 'onnxruntime', 'tensorrt', 'auto')
+ENGINES = ('torch', 'torch-compiled', 'onnxruntime', 'tensorrt', 'auto')
 # Graphs take as much of the disk as the weights in float32; the engine auto makes small ones.
 _MOST_TO_EXPORT_BYTES = 10**9
 _log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ def load_runtime(
     :return: the model, ready for sessions.
     :raises FileNotFoundError: when there is no such model.
     :raises ValueError: when the model is broken, or a name is not known here.
-    :raises ImportError: when the engine's package is not installed.
+    :raises ImportError: when what the engine needs is not installed: its package, a compiler.
     """
     if engine and engine not in ENGINES:
         raise ValueError(f'engine is {engine!r}, expected one of {", ".join(ENGINES)}')
@@ -109,11 +109,11 @@ def load_runtime(
             except (ImportError, OSError, ValueError) as error:
                 _log.warning('engine auto takes torch: onnxruntime failed (%s)', error)
                 engine = 'torch'
-    if engine != 'torch':
+    if engine in ('onnxruntime', 'tensorrt'):
         return _load_graphs(path, engine, where, numbers, on_progress)
     if is_exported(path):
         raise ValueError(
-            f'the folder holds graphs, which the engine torch does not run; use the engine '
+            f'the folder holds graphs, which the engine {engine} does not run; use the engine '
             f'onnxruntime, or the checkpoint that they were made from: {path}'
         )
     # Imported when wanted: transformers' modules take seconds, and graphs do without.
@@ -121,9 +121,15 @@ def load_runtime(
     from .torch_engine import TorchEngine
 
     loaded = load_roma(path, device=where, dtype=numbers, on_progress=on_progress)
+    if engine == 'torch-compiled':
+        from .compiled_engine import CompiledEngine
+
+        made: Engine = CompiledEngine(loaded.model, on_progress=on_progress)
+    else:
+        made = TorchEngine(loaded.model)
     return Runtime(
         path=path,
-        engine=TorchEngine(loaded.model),
+        engine=made,
         processor=loaded.processor,
         protocol=Protocol(loaded.tokenizer),
         triggers=read_triggers(path),

@@ -39,6 +39,8 @@ class KVCache:
     :param inv_freq: float32 ``[D / 2]``, the model's rotary frequencies.
     :param dtype: of keys and values.
     :param device: where they live.
+    :param spare: tokens that the buffers have room for beyond the capacity, for engines that
+        write padding somewhere.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class KVCache:
         inv_freq: torch.Tensor,
         dtype: torch.dtype,
         device: torch.device,
+        spare: int = 0,
     ) -> None:
-        shape = (num_layers, num_kv_heads, capacity, head_dim)
+        shape = (num_layers, num_kv_heads, capacity + spare, head_dim)
+        self._capacity = capacity
         self.key = torch.zeros(shape, dtype=dtype, device=device)
         self.value = torch.zeros(shape, dtype=dtype, device=device)
         self.length = 0
@@ -66,7 +70,7 @@ class KVCache:
     @property
     def capacity(self) -> int:
         """Return how many tokens fit."""
-        return self.key.shape[2]
+        return self._capacity
 
     @property
     def num_bytes(self) -> int:
@@ -85,7 +89,6 @@ class KVCache:
         :return: views of all keys and values up to the new end, each ``[1, G, length + n, D]``.
         :raises ValueError: when they do not fit.
         """
-        self.check_room(key_states.shape[2])
         self.check_room(key_states.shape[2])
         stop = self.length + key_states.shape[2]
         self.key[layer_idx, :, self.length : stop] = key_states[0]
@@ -155,3 +158,6 @@ class KVCache:
     def reset(self) -> None:
         """Forget every token; the buffers stay."""
         self.length = 0
+        # Engines whose shapes are few read on, masked, and a mask leaves no number what it is.
+        self.key.zero_()
+        self.value.zero_()

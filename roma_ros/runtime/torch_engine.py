@@ -31,6 +31,9 @@ class TorchEngine:
 
     def new_cache(self, capacity: int) -> KVCache:
         """Allocate an empty cache of ``capacity`` tokens."""
+        return self._allocate(capacity)
+
+    def _allocate(self, capacity: int, *, spare: int = 0) -> KVCache:
         config = self._model.config.thinker.text_config
         return KVCache(
             num_layers=config.num_hidden_layers,
@@ -40,6 +43,7 @@ class TorchEngine:
             inv_freq=self._model.decoder.rotary_emb.inv_freq,
             dtype=self._model.dtype,
             device=self.device,
+            spare=spare,
         )
 
     @torch.inference_mode()
@@ -50,7 +54,8 @@ class TorchEngine:
     @torch.inference_mode()
     def embed(self, token_ids: Sequence[int]) -> torch.Tensor:
         """Look up the embeddings of text tokens, ``[n, C]``."""
-        return self._model.embed_tokens(torch.tensor(token_ids))
+        ids = torch.tensor(token_ids).to(self.device, non_blocking=True)
+        return self._model.embed_tokens(ids)
 
     @torch.inference_mode()
     def step(
@@ -68,7 +73,7 @@ class TorchEngine:
             mask = causal_mask(num_tokens, cache.length + num_tokens, device=self.device)[0, 0]
         output = self._decoder.forward(
             embeddings,
-            torch.from_numpy(position_ids).to(self.device),
+            torch.from_numpy(position_ids).to(self.device, non_blocking=True),
             cache,
             mask=mask,
             num_anchors=num_anchors,

@@ -29,7 +29,8 @@ def test_sound_installation_has_no_problem(roma):
 def test_each_engine_is_told_of(roma, tmp_path):
     (tmp_path / 'onnxruntime.py').write_text("raise ImportError('libonnx is not there')")
     told = roma('doctor', PYTHONPATH=str(tmp_path)).stdout
-    assert 'ok  engine torch' in told
+    assert 'ok  engine torch ' in told
+    assert 'engine torch-compiled' in told
     assert '--  engine onnxruntime none: libonnx is not there' in told
     assert 'engine tensorrt' in told
     assert 'ok  engine auto' in told
