@@ -70,7 +70,7 @@ $(VENV)/.setup: $(REQUIREMENTS) requirements/demo-media.txt requirements/microph
 	@$(PIP) install -qq -r requirements/microphone.txt || echo 'Going on without PyAudio.'
 	@touch $@
 
-DEV := $(addprefix requirements/, dev.txt fleet.txt tensorrt.txt training.txt)
+DEV := $(addprefix requirements/, dev.txt fleet.txt quantize.txt tensorrt.txt training.txt)
 
 $(VENV)/.dev: $(VENV)/.setup $(DEV)
 	@scripts/system_packages $(PYTHON) chromium

@@ -33,7 +33,7 @@ class StepBenchConfig:
     How much is measured.
 
     :param engines: names of engines; ``onnxruntime-w8a8`` is that one on graphs so rounded, see
-        ``export_model``, exported where there are none yet.
+        ``export_model``, exported where there are none yet; ``torch-int4`` is torch so quantized.
     :param graphs: folders of graphs of the same model, in fewer bits say, that are measured, too.
     :param warm_up: units that are read first, of which none is measured.
     :param units: units that are measured at the stream's start, and again at minute 10.
@@ -115,9 +115,13 @@ def run_step(
     for name in config.engines:
         on_progress(f'loading {name}')
         engine = max((e for e in ENGINES if f'{name}-'.startswith(f'{e}-')), key=len, default=name)
-        quantize = name[len(engine) + 1 :]
-        source = stored_graphs(path, dtype=torch.float32, quantize=quantize) if quantize else path
-        runtime = load_runtime(source, engine=engine, device=device, threads=config.threads)
+        source, quantize = path, name[len(engine) + 1 :]
+        if engine == 'onnxruntime' and quantize:
+            source = stored_graphs(path, dtype=torch.float32, quantize=quantize)
+            quantize = ''
+        runtime = load_runtime(
+            source, engine=engine, device=device, threads=config.threads, quantize=quantize
+        )
         ours[name] = _Ours(runtime, config)
     for folder in config.graphs:
         manifest = read_manifest(folder)

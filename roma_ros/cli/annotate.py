@@ -119,10 +119,11 @@ def _run(options: argparse.Namespace, progress: ProgressLine) -> None:
             instructions=instructions,
             device=options.device,
             threads=num_threads(options),
+            quantize=options.quantize,
         ),
         path=output / 'annotate.jsonl',
         identity={
-            'model': model_identity(model),
+            'model': model_identity(model, quantize=options.quantize),
             'instructions': lines,
             'triggers': {k.name: asdict(t) for k, t in read_triggers(model).items()},
             'topics': [options.image_topic, options.audio_topic],

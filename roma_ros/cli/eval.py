@@ -202,7 +202,11 @@ def _benchmark(
     figures = run_benchmark(
         BENCHMARKS[name],
         BenchmarkJob(
-            model=str(model), device=options.device, threads=num_threads(options), playing=playing
+            model=str(model),
+            device=options.device,
+            threads=num_threads(options),
+            quantize=options.quantize,
+            playing=playing,
         ),
         data=data,
         folder=_lines_folder(options, name, model),
@@ -270,6 +274,7 @@ def _tabletop(
             model=str(model),
             device=options.device,
             threads=num_threads(options),
+            quantize=options.quantize,
             triggers=triggers or model_triggers(model),
         ),
         folder=_lines_folder(options, 'tabletop', model),

@@ -9,7 +9,13 @@ if TYPE_CHECKING:
 
 
 def add_fleet_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--threads``, ``--workers``, ``--ray`` and ``--gpus-per-worker``."""
+    """Add ``--quantize``, ``--threads``, ``--workers``, ``--ray`` and ``--gpus-per-worker``."""
+    parser.add_argument(
+        '--quantize',
+        default='',
+        choices=('int8', 'int4'),
+        help='weights in fewer bits, by torchao; else as they are',
+    )
     parser.add_argument(
         '--threads', type=int, default=0, help='CPU threads of each process; else as fit'
     )

@@ -51,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
         "a threshold as in 'alert[0.7]: CONDITION'; may be given several times",
     )
     parser.add_argument('--engine', help='what runs the network')
+    parser.add_argument(
+        '--quantize', choices=('int8', 'int4'), help='weights of torch in fewer bits'
+    )
     parser.add_argument('--device', help='where it runs: cpu, cuda:0')
     parser.add_argument(
         '--image-transport',

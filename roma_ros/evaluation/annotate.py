@@ -68,6 +68,7 @@ class AnnotationJob:
     :param instructions: what stands from the begin.
     :param device: where the model runs.
     :param threads: CPU threads of the network.
+    :param quantize: its weights in fewer bits: int8, int4; empty: as they are.
     :param config: how the session remembers and speaks.
     """
 
@@ -75,11 +76,14 @@ class AnnotationJob:
     instructions: tuple[Instruction, ...]
     device: str = 'auto'
     threads: int = 0
+    quantize: str = ''
     config: SessionConfig | None = None
 
     def __call__(self) -> 'Annotator':
         """Load the model and return the worker."""
-        runtime = load_runtime(self.model, device=self.device, threads=self.threads)
+        runtime = load_runtime(
+            self.model, device=self.device, threads=self.threads, quantize=self.quantize
+        )
         return Annotator(runtime=runtime, instructions=self.instructions, config=self.config)
 
 

@@ -9,12 +9,14 @@ from typing import Any
 _SAMPLE_BYTES = 64 * 2**20
 
 
-def model_identity(path: Path) -> dict[str, Any]:
+def model_identity(path: Path, *, quantize: str = '') -> dict[str, Any]:
     """
     Tell which model lies in a folder.
 
     :param path: of the checkpoint.
-    :return: ``name`` of the folder, and ``digest`` of its configuration and weights.
+    :param quantize: how its weights are rounded when it is loaded; empty: they are not.
+    :return: ``name`` of the folder, ``digest`` of its configuration and weights, and
+        ``quantize``, where they are rounded.
     """
     digest = hashlib.sha256()
     for file in sorted(p for p in path.iterdir() if p.suffix in ('.json', '.safetensors')):
@@ -25,7 +27,8 @@ def model_identity(path: Path) -> dict[str, Any]:
             if size > _SAMPLE_BYTES:
                 stream.seek(max(_SAMPLE_BYTES, size - _SAMPLE_BYTES))
                 digest.update(stream.read())
-    return {'name': path.name, 'digest': digest.hexdigest()[:16]}
+    rounded = {'quantize': quantize} if quantize else {}
+    return {'name': path.name, 'digest': digest.hexdigest()[:16], **rounded}
 
 
 def trained_on(path: Path) -> tuple[str, ...] | None:

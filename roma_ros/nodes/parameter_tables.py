@@ -94,8 +94,14 @@ class RomaParameters(Parameters):
     )
     dtype: str = parameter(
         'auto',
-        "Number format of the network; 'auto': float32 on a CPU, else bfloat16.",
+        "Number format of the network; 'auto': float32 on a CPU, unless quantized; else bfloat16.",
         choices=('auto', 'float32', 'bfloat16', 'float16'),
+        counts=Counts.CONFIGURE,
+    )
+    quantize: str = parameter(
+        'none',
+        'Weights in fewer bits, by torchao, for the engines torch and torch-compiled alone.',
+        choices=('none', 'int8', 'int4'),
         counts=Counts.CONFIGURE,
     )
     threads: int = parameter(

@@ -69,6 +69,7 @@ class RomaNode(ManagedNode):
                     engine=parameters.engine,
                     device=parameters.device,
                     dtype=parameters.dtype,
+                    quantize=parameters.quantize.removeprefix('none'),
                     threads=parameters.threads,
                     on_progress=note,
                 )

@@ -41,6 +41,7 @@ class CompiledEngine(TorchEngine):
     variable ``TORCHINDUCTOR_CACHE_DIR`` says.
 
     :param model: the network, in evaluation mode.
+    :param quantize: as for :class:`TorchEngine`.
     :param capacity: most tokens of a cache; None: those of the usual window.
     :param buckets: numbers of tokens that steps are padded to, ascending from 1; longer steps are
         read in turns. None: a word, what stands around words, a unit of a few sizes, a prompt.
@@ -54,11 +55,12 @@ class CompiledEngine(TorchEngine):
         self,
         model: RomaModel,
         *,
+        quantize: str = '',
         capacity: int | None = None,
         buckets: Sequence[int] | None = None,
         on_progress: Callable[[str], None] = lambda _: None,
     ) -> None:
-        super().__init__(model)
+        super().__init__(model, quantize=quantize)
         self._capacity = capacity or default_capacity(model.config.processor)
         self._buckets = buckets or _usual_buckets(model.config.processor)
         self._spans = spans(self._capacity)

@@ -69,6 +69,7 @@ def load_runtime(
     engine: str = '',
     device: str = 'auto',
     dtype: str = 'auto',
+    quantize: str = '',
     threads: int = 0,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> Runtime:
@@ -82,7 +83,10 @@ def load_runtime(
         a checkpoint of at most 1 GB, where it is installed and can be had; else torch, which is
         logged. Empty: onnxruntime for graphs, else torch.
     :param device: ``cpu``, ``cuda:0``, or ``auto``: a GPU if there is one.
-    :param dtype: a torch dtype's name, or ``auto``: float32 on a CPU, bfloat16 elsewhere.
+    :param dtype: a torch dtype's name, or ``auto``: float32 on a CPU, bfloat16 elsewhere and
+        where weights are quantized.
+    :param quantize: weights of the torch engines in fewer bits: int8, int4, or empty for none.
+        Graphs are quantized when they are exported.
     :param threads: CPU threads of the network, for the whole process; 0: all cores but one: on
         a busy core two threads that wait for each other are slower than one.
     :param on_progress: takes what is being done, in words; what it raises ends the loading.
@@ -96,11 +100,11 @@ def load_runtime(
     where = _device(device)
     torch.set_num_threads(threads or max(1, len(os.sched_getaffinity(0)) - 1))
     path = model_folder(model)
-    numbers = _dtype(dtype, where)
+    numbers = _dtype(dtype, where, quantize=quantize)
     if not engine:
         engine = 'onnxruntime' if is_exported(path) else 'torch'
     if engine == 'auto':
-        choice = choose_engine(path, where, numbers)
+        choice = choose_engine(path, where, numbers, quantize=quantize)
         engine = choice.engine
         _log.info('engine auto takes %s: %s', choice.engine, choice.reason)
         if engine == 'onnxruntime' and not is_exported(path):
@@ -109,6 +113,11 @@ def load_runtime(
             except (ImportError, OSError, ValueError) as error:
                 _log.warning('engine auto takes torch: onnxruntime failed (%s)', error)
                 engine = 'torch'
+    if quantize and (engine in ('onnxruntime', 'tensorrt') or is_exported(path)):
+        raise ValueError(
+            f'quantize is {quantize!r}, which the engines torch and torch-compiled take for a '
+            f'checkpoint; graphs are quantized when they are made: roma export --quantize'
+        )
     if engine in ('onnxruntime', 'tensorrt'):
         return _load_graphs(path, engine, where, numbers, on_progress)
     if is_exported(path):
@@ -124,9 +133,9 @@ def load_runtime(
     if engine == 'torch-compiled':
         from .compiled_engine import CompiledEngine
 
-        made: Engine = CompiledEngine(loaded.model, on_progress=on_progress)
+        made: Engine = CompiledEngine(loaded.model, quantize=quantize, on_progress=on_progress)
     else:
-        made = TorchEngine(loaded.model)
+        made = TorchEngine(loaded.model, quantize=quantize)
     return Runtime(
         path=path,
         engine=made,
@@ -149,16 +158,21 @@ class EngineChoice:
     reason: str
 
 
-def choose_engine(path: Path, device: torch.device, dtype: torch.dtype) -> EngineChoice:
+def choose_engine(
+    path: Path, device: torch.device, dtype: torch.dtype, *, quantize: str = ''
+) -> EngineChoice:
     """
     Choose the fastest engine that is there, for a model of that kind.
 
     :param path: folder of the model.
     :param device: where it is to run.
     :param dtype: in what numbers.
+    :param quantize: of the torch engines; empty: none.
     """
     if is_exported(path):
         return EngineChoice('onnxruntime', 'the model is a folder of graphs')
+    if quantize:
+        return EngineChoice('torch', f'weights in {quantize}')
     if device.type != 'cpu' or dtype != torch.float32:
         return EngineChoice('torch', f'{str(dtype).removeprefix("torch.")} on {device}')
     missing = [name for name in ('onnx', 'onnxruntime') if find_spec(name) is None]
@@ -250,9 +264,11 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _dtype(name: str, device: torch.device) -> torch.dtype:
+def _dtype(name: str, device: torch.device, *, quantize: str) -> torch.dtype:
     if name == 'auto':
-        return torch.float32 if device.type == 'cpu' else torch.bfloat16
+        # Products of few bits with float32 have no kernel worth the name, on a CPU either.
+        is_plain = device.type == 'cpu' and not quantize
+        return torch.float32 if is_plain else torch.bfloat16
     dtype = getattr(torch, name, None)
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise ValueError(f'dtype is {name!r}, expected float32, bfloat16, float16 or auto')

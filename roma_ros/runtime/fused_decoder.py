@@ -140,12 +140,19 @@ class FusedDecoder(nn.Module):
                 query, key[None], value[None], attn_mask=bias
             )
             seen = seen.view(self._groups, shared, num_tokens, -1).permute(2, 0, 1, 3)
-            hidden = torch.addmm(hidden, seen.reshape(num_tokens, width), layer.out.weight.T)
+            hidden = _add(hidden, layer.out, seen.reshape(num_tokens, width))
             normed = functional.rms_norm(hidden, (width,), layer.norm2, self._eps)
             gate, up = layer.gate_up(normed).chunk(2, dim=-1)
-            hidden = torch.addmm(hidden, functional.silu(gate) * up, layer.down.weight.T)
+            hidden = _add(hidden, layer.down, functional.silu(gate) * up)
         last_hidden = self._norm(hidden[anchors])
         return DecoderOutput(torch.stack([*states, last_hidden])[:, None], last_hidden[None])
+
+
+def _add(hidden: torch.Tensor, layer: nn.Linear, x: torch.Tensor) -> torch.Tensor:
+    """Add what a layer without bias makes of ``x``, in its product where its weights are plain."""
+    if type(layer.weight) is nn.Parameter:
+        return torch.addmm(hidden, x, layer.weight.T)
+    return hidden + layer(x)
 
 
 def _joined(parts: list[nn.Linear]) -> nn.Linear:

@@ -12,6 +12,7 @@ from ..model.thinker import RomaModel
 from .engine import StepOutput
 from .fused_decoder import FusedDecoder
 from .kv_cache import KVCache
+from .quantized import quantize_model
 
 
 class TorchEngine:
@@ -19,13 +20,17 @@ class TorchEngine:
     Runs a :class:`RomaModel` eagerly, on the device and in the dtype of its weights.
 
     :param model: the network, in evaluation mode.
+    :param quantize: weights in fewer bits: int8, int4, or empty for none; see
+        :func:`quantize_model`, which takes the model's own layers from it.
     """
 
     name = 'torch'
 
-    def __init__(self, model: RomaModel) -> None:
+    def __init__(self, model: RomaModel, *, quantize: str = '') -> None:
         self._model = model
         self._decoder = FusedDecoder(model)
+        if quantize:
+            quantize_model(model, self._decoder, quantize)
         self.device = model.device
         self.vocab_size: int = model.config.thinker.text_config.vocab_size
 

@@ -53,7 +53,7 @@ def run_benchmark(
         identity={
             'benchmark': benchmark.name,
             'version': _VERSION,
-            'model': model_identity(model),
+            'model': model_identity(model, quantize=job.quantize),
             'settings': settings,
         },
         execute=execute,
@@ -65,7 +65,7 @@ def run_benchmark(
         'title': benchmark.title,
         'samples': len(lines),
         'hours': round(sum(line['seconds'] for line in lines) / 3600, 4),
-        'model': model_identity(model),
+        'model': model_identity(model, quantize=job.quantize),
         # None: the model's maker does not say.
         'trained_on_it': None if declared is None else bool({*declared} & {*benchmark.datasets}),
         'settings': settings,

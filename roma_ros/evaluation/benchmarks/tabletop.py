@@ -127,17 +127,21 @@ class TabletopJob:
     :param model: folder of the checkpoint.
     :param device: where it runs.
     :param threads: CPU threads of the network.
+    :param quantize: its weights in fewer bits: int8, int4; empty: as they are.
     :param triggers: when to speak.
     """
 
     model: str
     device: str = 'auto'
     threads: int = 0
+    quantize: str = ''
     triggers: Triggers = field(default_factory=preset_triggers)
 
     def __call__(self) -> TabletopWorker:
         """Load the model and return the worker."""
-        runtime = load_runtime(self.model, device=self.device, threads=self.threads)
+        runtime = load_runtime(
+            self.model, device=self.device, threads=self.threads, quantize=self.quantize
+        )
         return TabletopWorker(
             runtime=runtime, make_stream=make_tabletop_stream, triggers=self.triggers
         )

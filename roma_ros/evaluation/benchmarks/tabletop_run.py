@@ -82,7 +82,7 @@ def evaluate_tabletop(
     :return: what JSON can hold.
     """
     path = Path(job.model)
-    model = model_identity(path)
+    model = model_identity(path, quantize=job.quantize)
 
     def run(name: str, samples: list[TabletopSample], triggers: Triggers) -> list[Line]:
         return run_samples(

@@ -62,17 +62,21 @@ class BenchmarkJob:
     :param model: folder of the checkpoint.
     :param device: where it runs.
     :param threads: CPU threads of the network.
+    :param quantize: its weights in fewer bits: int8, int4; empty: as they are.
     :param playing: how samples are played.
     """
 
     model: str
     device: str = 'auto'
     threads: int = 0
+    quantize: str = ''
     playing: Playing = field(default_factory=Playing)
 
     def __call__(self) -> 'BenchmarkWorker':
         """Load the model and return the worker."""
-        runtime = load_runtime(self.model, device=self.device, threads=self.threads)
+        runtime = load_runtime(
+            self.model, device=self.device, threads=self.threads, quantize=self.quantize
+        )
         return BenchmarkWorker(runtime=runtime, playing=self.playing)
 
 
