@@ -1,6 +1,6 @@
 """The training loop: phases, steps, validation, checkpoints; on one machine or many."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 import json
 import logging
@@ -147,8 +147,10 @@ class Trainer:
         )
         if checkpoint is not None:
             load_optimizer(checkpoint, optimizer, trained)
+        batches_left = self._batches(index, phase, start)
         step, begin, seen = start, time.monotonic(), 0
-        for batches in self._steps(index, phase, start):
+        for _ in range(start, phase.steps):
+            batches = [next(batches_left) for _ in range(phase.accumulate)]
             rate = phase.rate_at(step)
             for group in optimizer.param_groups:
                 group['lr'] = rate
@@ -198,8 +200,8 @@ class Trainer:
         model, _ = self._accelerator.prepare(self.objective, optimizer)
         return cast('torch.nn.Module', model)
 
-    def _steps(self, index: int, phase: Phase, start: int) -> Iterator[Sequence[TrainingBatch]]:
-        """Yield the batches of each step that is left."""
+    def _batches(self, index: int, phase: Phase, start: int) -> Iterator[TrainingBatch]:
+        """Return the batches that are left of a phase, whose streams are encoded now."""
         loader = make_loader(
             self._maker(phase, 'train'),
             phase,
@@ -209,9 +211,7 @@ class Trainer:
             world=self._accelerator.num_processes,
             workers=self.config.workers,
         )
-        batches = iter(loader)
-        for _ in range(start, phase.steps):
-            yield [next(batches) for _ in range(phase.accumulate)]
+        return iter(loader)
 
     def _make_maker(self, phase: Phase, split: Split) -> MakeBatch:
         config, processor = self.config, self._loaded.processor
