@@ -70,12 +70,13 @@ $(VENV)/.setup: $(REQUIREMENTS) requirements/demo-media.txt requirements/microph
 	@$(PIP) install -qq -r requirements/microphone.txt || echo 'Going on without PyAudio.'
 	@touch $@
 
-DEV := $(addprefix requirements/, dev.txt fleet.txt quantize.txt tensorrt.txt training.txt)
+DEV := $(addprefix requirements/, dev.txt fleet.txt tensorrt.txt training.txt)
 
-$(VENV)/.dev: $(VENV)/.setup $(DEV)
+$(VENV)/.dev: $(VENV)/.setup $(DEV) requirements/quantize.txt
 	@scripts/system_packages $(PYTHON) chromium
 	@echo 'Installing what the tests need: about 1 GB'
 	@$(PIP) install -qq $(addprefix -r , $(DEV))
+	@$(PIP) install -qq --no-deps --upgrade --target $(VENV)/quantize -r requirements/quantize.txt
 	@touch $@
 
 clean:

@@ -14,10 +14,16 @@ from roma_ros.runtime.factory import choose_engine, load_runtime
 from roma_ros.runtime.session import StreamSession
 from roma_ros.runtime.torch_engine import TorchEngine
 
-pytest.importorskip('torchao', reason='pip install -r requirements/quantize.txt')
-
 QUANTIZATIONS = ('int8', 'int4')
 ROMA_TINY = Path(__file__).parents[2] / 'models' / 'roma-tiny'
+
+
+@pytest.fixture(scope='module', autouse=True)
+def torchao():
+    """Let it be found, where ``make lint`` laid it, by these tests alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, 'path', [*sys.path, str(Path(sys.prefix) / 'quantize')])
+        yield pytest.importorskip('torchao', reason='pip install -r requirements/quantize.txt')
 
 
 def linear_layers(engine: TorchEngine) -> dict[str, nn.Linear]:
