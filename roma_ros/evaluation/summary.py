@@ -17,7 +17,7 @@ SUMMARY_KEYS = {
     'machine': 'system, architecture and number of cores that the process may use',
     'python': 'version of Python',
     'model': 'path of the model, as the node reports it',
-    'engine': 'what ran the network: torch, onnxruntime or tensorrt',
+    'engine': 'what ran the network: torch, torch-compiled, onnxruntime or tensorrt',
     'device': 'for example cpu, cuda:0',
     'complete': 'the record was closed; false: it ends where the recorder was cut off',
     'duration_s': 'from the first input or unit to the last [s]',
