@@ -158,3 +158,21 @@ def session_config():
         )
 
     return make
+
+
+@pytest.fixture
+def assert_streams_alike():
+    """Return a check that two runs of a stream scored and said the same, within rounding."""
+
+    def check(results, expected) -> None:
+        for result, wanted in zip(results, expected, strict=True):
+            assert [s.instruction.id for s in result.scores] == [
+                s.instruction.id for s in wanted.scores
+            ]
+            for score, other in zip(result.scores, wanted.scores, strict=True):
+                assert score.probability == pytest.approx(other.probability, abs=1e-4)
+            assert [(s.text, s.final) for s in result.segments] == [
+                (s.text, s.final) for s in wanted.segments
+            ]
+
+    return check
