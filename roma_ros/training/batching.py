@@ -7,7 +7,7 @@ unit, so that one encoded stream teaches many alerts at once.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -311,6 +311,32 @@ def collate(samples: Sequence[Sample], protocol: Protocol) -> Batch:
         ),
         speak_texts=tuple(text for sample in samples for text in sample.speak_texts),
     )
+
+
+def mishear(batch: Batch, share: float, rng: np.random.Generator) -> Batch:
+    """
+    Let some of the words that were said before be others, drawn from all words of the batch.
+
+    What is said next then follows from what is seen and heard, and not from the last word alone:
+    after "the blue" comes no "cone" where no lesson shows a blue cone (unigram noising, Xie et
+    al. 2017, arXiv 1703.02573).
+
+    :param batch: as collated.
+    :param share: of the words, 0..1.
+    :param rng: all chance.
+    :return: the batch with other inputs; its targets stay.
+    """
+    # Where a learned word is read again, to learn the next one.
+    again = [row for _, first, last in batch.lm_turns for row in range(first + 1, last)]
+    if not again:
+        return batch
+    rows = batch.lm_rows[again]
+    token_ids = batch.token_ids.clone()
+    words = token_ids.view(-1)[rows]
+    others = words[torch.from_numpy(rng.integers(len(words), size=len(words)))]
+    is_other = torch.from_numpy(rng.random(len(words)) < share)
+    token_ids.view(-1)[rows] = torch.where(is_other, others, words)
+    return replace(batch, token_ids=token_ids)
 
 
 def pack(lengths: Sequence[int]) -> list[tuple[int, int]]:

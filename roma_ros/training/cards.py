@@ -3,6 +3,10 @@ Flash cards for the towers: every second other things in other places, and speec
 
 A stream shows few things, the same for seconds, and is mostly without a word. Towers that start
 from nothing learn what a shape and a word is several times as fast from cards.
+
+Many things have stripes of any two colours, or a colour without a name, of which no label tells.
+Else towers learn that what is blue is no cone, where no lesson ever shows a blue cone: colours
+are known long before shapes, which then are guessed from the colour.
 """
 
 from collections.abc import Sequence
@@ -13,19 +17,22 @@ import numpy as np
 from ..units.unit import SAMPLE_RATE_HZ
 from .tabletop.generator import make_stream, SHORTEST_S, SIZE
 from .tabletop.labels import Sound, Speech, Split, TabletopStream
-from .tabletop.language import SIZES, SPOKEN_ALERTS, things_of
+from .tabletop.language import COLORS, SHAPES, SIZES, SPOKEN_ALERTS, things_of
 from .tabletop.noise import make_noise
-from .tabletop.render import Renderer
+from .tabletop.render import Color, Renderer, RGB
 from .tabletop.sounds import make_sound, SOUNDS
 from .tabletop.soundscape import Item, mix
 from .tabletop.voices import PITCHES, speak, SPEEDS, VOICES
-from .tabletop.world import Path, RADII, Scene, Thing, Track, WIDTH
+from .tabletop.world import Path, RADII, Scene, Stripes, Thing, Track, WIDTH
 
 #: Things of a deck, and most of them on one card.
 _NUM_THINGS, _MAX_SHOWN = 20, 6
 #: Where a thing is that is not on the card.
 _AWAY = 9.0
 _SOUND_SHARE = 0.25
+#: Of the things on the towers' cards: those without one named colour. By how much two stripes
+#: differ, and how far a colour without a name is from the nearest with one; see ``_contrast``.
+_STRIPED_SHARE, _LEAST_CONTRAST, _NAMELESS = 0.55, 200, (90, 200)
 _LOUDNESS_DB = (6.0, 25.0)
 #: Streams whose sentences are said: so few that most have been said before, and are at hand.
 _NUM_SCRIPTS = 64
@@ -88,6 +95,9 @@ def _make_paths(rng: np.random.Generator, split: Split, duration_s: int) -> tupl
         shape, color = pairs[rng.integers(len(pairs))]
         size = SIZES[rng.integers(len(SIZES))]
         thing = Thing(number, shape, color, size)
+        if rng.random() < _STRIPED_SHARE:
+            shape = SHAPES[rng.integers(len(SHAPES))]
+            thing = Thing(number, shape, '', size, _make_stripes(rng))
         paths.append(Path(thing, Track(_AWAY), Track(_AWAY)))
     for unit in range(duration_s):
         taken: list[tuple[float, float, float]] = []
@@ -105,6 +115,35 @@ def _make_paths(rng: np.random.Generator, split: Split, duration_s: int) -> tupl
                 path.x.add(unit, unit + 0.5, x + rng.uniform(-0.15, 0.15))
                 path.y.add(unit, unit + 0.5, y + rng.uniform(-0.1, 0.1))
     return tuple(paths)
+
+
+def _make_stripes(rng: np.random.Generator) -> Stripes:
+    """Draw two colours that differ clearly, and how they lie on a thing; or one without a name."""
+    while True:
+        first, second = (_make_color(rng) for _ in range(2))
+        if _contrast(first, second) > _LEAST_CONTRAST:
+            break
+    if rng.random() < 0.5:
+        while not _NAMELESS[0] < min(_contrast(first, c) for c in RGB.values()) < _NAMELESS[1]:
+            red, green, blue = rng.uniform(15, 250, 3)
+            first = float(red), float(green), float(blue)
+        second = first
+    angle, phase = rng.uniform(0, np.pi), rng.uniform(0, 2 * np.pi)
+    return Stripes((first, second), float(angle), float(rng.uniform(0.3, 0.8)), float(phase))
+
+
+def _make_color(rng: np.random.Generator) -> Color:
+    """Draw any colour, or one of those with a name."""
+    if rng.random() < 0.5:
+        red, green, blue = rng.uniform(15, 250, 3)
+    else:
+        red, green, blue = np.array(RGB[COLORS[rng.integers(len(COLORS))]]) * rng.uniform(0.85, 1)
+    return float(red), float(green), float(blue)
+
+
+def _contrast(first: Color, second: Color) -> float:
+    """Return by how much two colours differ, 0..765."""
+    return float(np.abs(np.subtract(first, second)).sum())
 
 
 def _place(

@@ -47,6 +47,8 @@ class Phase:
     :param accumulate: batches in one optimizer step.
     :param cards: share of decks of cards among the streams, 0..1. See ``cards``.
     :param drill: many more conditions beside each stream. See ``drills``.
+    :param word_noise: share of the words said before that are read as another word, 0..1; see
+        ``batching.mishear``.
     :param encoded: so many tabletop streams are made and encoded once, at the begin of the phase,
         and learned from again and again; only where the towers do not learn. See ``encoded``.
         0: each stream is a new one.
@@ -71,6 +73,7 @@ class Phase:
     accumulate: int = 1
     cards: float = 0.0
     drill: bool = False
+    word_noise: float = 0.0
     encoded: int = 0
 
     def __post_init__(self) -> None:
@@ -89,10 +92,12 @@ class Phase:
                 raise ValueError(
                     f'{field} of phase {self.name!r} is {getattr(self, field)}, expected 1 or more'
                 )
-        if not 0.0 <= self.cards <= 1.0:
-            raise ValueError(
-                f'cards of phase {self.name!r} is {self.cards}, expected a share, 0..1'
-            )
+        for field in ('cards', 'word_noise'):
+            if not 0.0 <= getattr(self, field) <= 1.0:
+                raise ValueError(
+                    f'{field} of phase {self.name!r} is {getattr(self, field)}, expected a '
+                    'share, 0..1'
+                )
         if self.encoded and (self.train == 'all' or self.objective == 'towers'):
             raise ValueError(
                 f'phase {self.name!r} encodes its streams once, and its towers would learn: set '

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..model import prompts
 from ..model.processor import UnitFeatures, UnitProcessor
 from .augmentation import augment
-from .batching import Batch, collate, make_sample, Sample
+from .batching import Batch, collate, make_sample, mishear, Sample
 from .cards import is_deck, make_cards
 from .curriculum import Objective, Phase
 from .drills import drill
@@ -68,6 +68,7 @@ class StreamMaker:
     :param augment: change how each stream looks and sounds.
     :param cards: share of decks of cards among the streams, 0..1.
     :param drill: add conditions and questions; see ``drills``.
+    :param word_noise: see ``mishear``.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class StreamMaker:
         augment: bool = False,
         cards: float = 0.0,
         drill: bool = False,
+        word_noise: float = 0.0,
     ) -> None:
         self._processor = processor
         self._protocol = protocol
@@ -92,6 +94,7 @@ class StreamMaker:
         self._augment = augment
         self._cards = cards
         self._drill = drill
+        self._word_noise = word_noise
 
     def __call__(self, seeds: Sequence[int]) -> TrainingBatch:
         """Make the streams of these seeds, and put them together."""
@@ -107,7 +110,10 @@ class StreamMaker:
             grid = sample.features[0].grid_thw
             assert grid is not None
             towers.append(tower_targets(stream, (grid[1] // 2, grid[2] // 2)))
-        return TrainingBatch(collate(samples, self._protocol), TowerTargets.join(towers))
+        batch = collate(samples, self._protocol)
+        if self._word_noise:
+            batch = mishear(batch, self._word_noise, np.random.default_rng([seeds[0], 2]))
+        return TrainingBatch(batch, TowerTargets.join(towers))
 
     def _sample(
         self,

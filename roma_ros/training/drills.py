@@ -72,7 +72,8 @@ class Drill:
         units = range(stream.duration_s)
         #: Of each unit, what each of its frames shows.
         self._frames = [[stream.objects_at(u + t) for t in FRAME_OFFSETS_S] for u in units]
-        self._cast = sorted({(o.shape, o.color) for u in self._frames for f in u for o in f})
+        shown = {(o.shape, o.color) for u in self._frames for f in u for o in f}
+        self._cast = sorted(pair for pair in shown if all(pair))
         self._things = frozenset(things_of(stream.split))
 
     def watches(self, count: int = NUM_WATCHES) -> tuple[WatchLabels, ...]:
@@ -163,7 +164,11 @@ class Drill:
                 if shape in (None, o.shape) and color in (None, o.color)
             ]
             most = max(visible, default=0.0)
-            labels.append(True if most >= _WHOLE else (False if most == 0.0 else None))
+            # Whether a colour without a name is the one that is meant, nobody knows.
+            is_open = color is not None and any(
+                not o.color and shape in (None, o.shape) for objects in frames for o in objects
+            )
+            labels.append(True if most >= _WHOLE else (None if most or is_open else False))
         return tuple(labels)
 
     def _counts(self, number: int) -> _Labels:
@@ -281,6 +286,8 @@ def _questions(shown: Sequence[VisibleObject]) -> dict[str, list[tuple[str, str]
     asked: dict[str, list[tuple[str, str]]] = {}
     if len(shown) < len(NUMBERS):
         asked['count'] = [('', NUMBERS[len(shown)])]
+    if not all(colors):
+        return asked
     for thing in shown:
         if shapes.count(thing.shape) == 1:
             asked.setdefault('color', []).append((thing.shape, thing.color))

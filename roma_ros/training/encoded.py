@@ -16,7 +16,7 @@ from ..model.processor import UnitFeatures, UnitProcessor
 from ..model.prompts import Protocol
 from ..model.thinker import RomaModel
 from .augmentation import augment
-from .batching import collate, make_sample
+from .batching import collate, make_sample, mishear
 from .cards import is_deck, make_cards
 from .curriculum import Phase
 from .data import place_in_round, TrainingBatch, without_alerts
@@ -145,8 +145,11 @@ class EncodedMaker:
             towers.append(stream.towers[units])
             videos.append(stream.video[units].flatten(0, 1))
             audios.append(stream.audio[units].flatten(0, 1))
+        batch = collate(samples, self._protocol)
+        if phase.word_noise:
+            batch = mishear(batch, phase.word_noise, np.random.default_rng([seeds[0], 2]))
         return TrainingBatch(
-            collate(samples, self._protocol),
+            batch,
             TowerTargets.join(towers),
             video=torch.cat(videos).float(),
             audio=torch.cat(audios).float(),

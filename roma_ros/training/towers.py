@@ -95,10 +95,14 @@ def tower_targets(
                 counts[unit] += thing.visible >= MIN_VISIBLE
                 share = _shares(thing.box, grid)
                 shown = (share >= SHOWN) & (thing.visible >= MIN_VISIBLE)
-                for name in (thing.shape, thing.color):
+                near = share >= NOT_SHOWN
+                for name in filter(None, (thing.shape, thing.color)):
                     column = cells[unit, frame, :, :, _NAMES.index(name)]
-                    column[(share >= NOT_SHOWN) & ~shown & (column == 0)] = IGNORE
+                    column[near & ~shown & (column == 0)] = IGNORE
                     column[shown] = 1
+                if not thing.color:
+                    colors = cells[unit, frame, near, len(SHAPES) :]
+                    cells[unit, frame, near, len(SHAPES) :] = np.where(colors, colors, IGNORE)
     step = 1 / audio_tokens
     centers = (np.arange(num_units * audio_tokens) + 0.5) * step
     words = np.zeros(len(centers), dtype=np.int64)

@@ -242,6 +242,7 @@ class Trainer:
             augment=config.augment and split == 'train',
             cards=phase.cards if split == 'train' else 0.0,
             drill=phase.drill and split == 'train',
+            word_noise=phase.word_noise if split == 'train' else 0.0,
         )
 
     def _encode(self, phase: Phase) -> list[EncodedStream]:

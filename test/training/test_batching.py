@@ -12,7 +12,7 @@ from roma_ros.policy.triggers import TriggerConfig
 from roma_ros.runtime.engine import StepOutput
 from roma_ros.runtime.session import SessionConfig, StreamSession
 from roma_ros.runtime.torch_engine import TorchEngine
-from roma_ros.training.batching import collate, make_sample, pack
+from roma_ros.training.batching import collate, make_sample, mishear, pack
 from roma_ros.training.forward import (
     embed_batch,
     encode_audio,
@@ -198,6 +198,34 @@ def test_what_is_not_to_be_learned_is_no_target(small_roma, protocol, make_strea
         if name == 'narrate'
     ]
     assert main == [0.0, 0.0, 1.0]
+
+
+def test_misheard_words_are_inputs_alone(small_roma, protocol, make_stream):
+    processor = UnitProcessor(small_roma.config.processor)
+    features = [processor(make_stream(duration_s=3).unit(i)) for i in range(3)]
+    turns = {0: Turn('the red ball enters', 'x'), 2: Turn('a knock', 'y', 'what do you hear')}
+    sample = make_sample(features, Supervision(3, turns=turns, labels=(None,) * 3), protocol)
+    batch = collate([sample, sample], protocol)
+
+    changed = [mishear(batch, 0.5, np.random.default_rng(seed)) for seed in range(20)]
+
+    said = {batch.lm_rows[i].item() for _, a, b in batch.lm_turns for i in range(a + 1, b)}
+    words = {batch.token_ids.view(-1)[row].item() for row in said}
+    moved = set()
+    for other in changed:
+        differs = (other.token_ids != batch.token_ids).view(-1).nonzero().flatten().tolist()
+        moved |= set(differs)
+        assert {other.token_ids.view(-1)[row].item() for row in differs} <= words
+        assert torch.equal(other.lm_targets, batch.lm_targets)
+    assert moved == said
+    assert (
+        0.2
+        < np.mean(
+            [(other.token_ids != batch.token_ids).sum().item() / len(said) for other in changed]
+        )
+        < 0.5
+    )
+    assert torch.equal(mishear(batch, 0.0, np.random.default_rng(0)).token_ids, batch.token_ids)
 
 
 def test_labels_and_units_must_fit(small_roma, protocol, make_stream):

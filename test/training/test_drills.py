@@ -134,6 +134,28 @@ def test_asks_about_the_last_frame_of_cards(make_stream):
     }
 
 
+def test_nobody_knows_whether_a_colour_without_a_name_is_meant(make_stream):
+    stream = make_stream(
+        objects_at=lambda t: (thing('ball', '' if t < 2 else 'red'),) if t >= 1 else (),
+        events=(),
+        alerts=(),
+        sounds=(),
+    )
+    found = {}
+    topics = set()
+    for seed in range(300):
+        maker = Drill(stream, np.random.default_rng(seed))
+        found |= {watch.text: watch.labels for watch in maker.watches()}
+        topics |= {turn.topic for turn in maker.turns(2, free=[1]).values()}
+
+    assert found['you see a ball'] == (False, True, True, True, True)
+    assert found['you see a red ball'] == (False, None, True, True, True)
+    assert found['you see something blue'] == (False, None, False, False, False)
+    assert found['you see a box'] == (False,) * 5
+    assert topics == {'count'}
+    assert not any('a  ' in text or 'the  ' in text for text in found)
+
+
 def test_names_no_combination_that_the_split_holds_back():
     cards = make_cards(5, split='train', duration_s=8)
     held_back = {'a yellow box', 'a green ball', 'a red cone', 'a black star', 'a blue ring'}

@@ -19,6 +19,7 @@ class VisibleObject:
     One object as one frame shows it.
 
     :param thing: number of the object in its stream; stays when it leaves and comes back.
+    :param color: its name; '' where it has none, as only things on flash cards.
     :param box: left, top, right, bottom, 0..1 of the frame's width and height, cut to the frame.
     :param visible: share of the object that the frame shows, 0..1: the rest is outside the
         frame or covered.

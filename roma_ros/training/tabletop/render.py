@@ -9,7 +9,7 @@ import numpy.typing as npt
 from .backgrounds import make_background, margin_px
 from .camera import Camera
 from .labels import Split, VisibleObject
-from .world import HIDDEN_LIFT, Path, Scene, Thing, WIDTH
+from .world import HIDDEN_LIFT, Path, Scene, Stripes, Thing, WIDTH
 
 Image = npt.NDArray[np.uint8]
 Outline = npt.NDArray[np.float64]
@@ -159,8 +159,17 @@ class Renderer:
         air = max(floor[1] - thing.radius - middle[1], 0.0)
         shadow = floor + _ellipse(thing.radius * 1.05, 0.025) * max(1 - air, 0.2)
         self._fill(image, shadow, (52, 50, 48))
-        color = np.array(RGB[thing.color]) * self._shades[thing.color]
-        self._draw_thing(image, thing, outline, middle, color)
+        if thing.stripes is None:
+            color = np.array(RGB[thing.color]) * self._shades[thing.color]
+            self._draw_thing(image, thing, outline, middle, color)
+        else:
+            # Drawn in one colour and in the other: what lies around it is the same in both.
+            first, second = (np.array(color) for color in thing.stripes.colors)
+            other = image.copy()
+            self._draw_thing(image, thing, outline, middle, first)
+            self._draw_thing(other, thing, outline, middle, second)
+            is_second = self._stripes(thing.stripes, middle, thing.radius)
+            np.copyto(image, other, where=is_second[..., None])
         if not _is_bare(path, time_s):
             self._draw_cover(image, _cover_outline(path, time_s) + offset)
 
@@ -196,6 +205,14 @@ class Renderer:
             self._fill(image, np.array([apex, right, foot]), color * 0.78 + (14 if is_dark else 0))
         elif thing.shape == 'box':
             self._fill(image, middle + (inner - middle) * 0.62, light)
+
+    def _stripes(self, stripes: Stripes, middle: Outline, radius: float) -> npt.NDArray[np.bool_]:
+        """Return where in the frame the second colour is, ``[H, W]``."""
+        y, x = np.ogrid[: self._height, : self._width]
+        right, down = x / self._height - middle[0], y / self._height - middle[1]
+        along = right * np.cos(stripes.angle) + down * np.sin(stripes.angle)
+        turn = np.pi * along / (stripes.width * radius) + stripes.phase
+        return np.asarray(np.sin(turn) > 0)
 
     def _draw_cover(self, image: Image, outline: Outline) -> None:
         tone = np.array([self._cover_tone, self._cover_tone * 0.93, self._cover_tone * 0.84])

@@ -23,17 +23,36 @@ Span = tuple[float, float]
 
 
 @dataclass(frozen=True)
+class Stripes:
+    """
+    Two colours of one thing, in stripes.
+
+    :param colors: RGB; twice the same: no stripes.
+    :param angle: across the stripes [rad].
+    :param width: of a stripe [radii].
+    :param phase: where the first one begins [rad].
+    """
+
+    colors: tuple[tuple[float, float, float], tuple[float, float, float]]
+    angle: float
+    width: float
+    phase: float
+
+
+@dataclass(frozen=True)
 class Thing:
     """
     One thing of a stream.
 
     :param number: of the thing in its stream.
+    :param color: its name; '' where it has ``stripes`` instead.
     """
 
     number: int
     shape: str
     color: str
     size: str
+    stripes: Stripes | None = None
 
     @property
     def radius(self) -> float:

@@ -99,3 +99,32 @@ def test_without_the_recording_there_is_no_other_noise(monkeypatch):
     monkeypatch.setitem(sys.modules, 'av', None)
     with pytest.raises(ModuleNotFoundError, match='pip install av'):
         make_noise(np.random.default_rng(0), 16_000, split='train')
+
+
+def peaks(samples: np.ndarray) -> float:
+    """Return how far the strongest line of the spectrum stands out [dB]."""
+    power = np.square(np.abs(np.fft.rfft(samples * np.hanning(len(samples)))))
+    smooth = np.convolve(power, np.ones(401) / 401, 'same')
+    return float(10 * np.log10((power / smooth)[300:-300].max()))
+
+
+def test_training_alone_hears_tunes(monkeypatch):
+    with_tunes = {
+        split: [make_noise(np.random.default_rng(s), 16_000, split=split) for s in range(12)]
+        for split in SPLITS
+    }
+    monkeypatch.setattr(noise_module, '_TUNE_SHARE', 0.0)
+    for split in SPLITS:
+        without = [make_noise(np.random.default_rng(s), 16_000, split=split) for s in range(12)]
+        same = [np.array_equal(a, b) for a, b in zip(with_tunes[split], without, strict=True)]
+        assert all(same) == (split != 'train')
+
+
+def test_a_tune_is_made_of_notes_and_as_loud_as_before():
+    flat = np.random.default_rng(1).standard_normal(16_000).astype(np.float32)
+    flat /= rms(flat)
+    tunes = [noise_module._add_tune(flat, np.random.default_rng(s)) for s in range(12)]
+
+    assert all(abs(rms(tune) - 1) < 1e-3 for tune in tunes)
+    assert np.median([peaks(tune) for tune in tunes]) > peaks(flat) + 3
+    assert all(t.dtype == np.float32 and t.shape == flat.shape for t in tunes)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from roma_ros.training.tabletop.generator import make_stream
-from roma_ros.training.tabletop.render import RGB
+from roma_ros.training.tabletop.render import Renderer, RGB
+from roma_ros.training.tabletop.world import Path, Scene, Stripes, Thing, Track
 
 SIZE = (320, 240)
 
@@ -132,3 +133,26 @@ def test_frames_have_the_size_asked_for(size):
 def test_size_must_be_that_of_the_world(size):
     with pytest.raises(ValueError, match='expected 4:3, 80x60 or more'):
         make_stream(1, split='train', size=size, audible=False)
+
+
+@pytest.mark.parametrize('shape', ['box', 'ball', 'cone', 'star', 'ring'])
+def test_a_striped_thing_has_both_colors_and_its_outline(shape):
+    def names(stripes):
+        thing = Thing(0, shape, '' if stripes else 'red', 'big', stripes)
+        path = Path(thing, Track(0.6), Track(0.5))
+        renderer = Renderer(
+            Scene(1, (path,), (), (), 0.9),
+            np.random.default_rng(0),
+            split='train',
+            size=SIZE,
+            plain=True,
+        )
+        return nearest_colors(renderer.frame_at(0.5))
+
+    red = names(None) == 'red'
+    striped = names(Stripes((RGB['red'], RGB['blue']), angle=0.4, width=0.4, phase=1.0))
+
+    is_red, is_blue = striped == 'red', striped == 'blue'
+    assert 0.2 < is_red.sum() / red.sum() < 0.8
+    assert 0.2 < is_blue.sum() / red.sum() < 0.8
+    assert not (is_red & ~red).any()
