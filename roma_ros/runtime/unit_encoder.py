@@ -99,12 +99,11 @@ class UnitEncoder:
         self, unit: MultimodalUnit, second: ThreadPoolExecutor
     ) -> tuple[UnitFeatures, torch.Tensor, float]:
         """Return features, embeddings, and when the frames were cut."""
-        pixel_values, grid_thw = self._processor.patches(unit.frames)
-        processed = time.perf_counter()
-        # Not before: two threads that both run Python wait for each other.
         listen = partial(self._sound, unit.audio)
         sound = second.submit(listen)
         try:
+            pixel_values, grid_thw = self._processor.patches(unit.frames)
+            processed = time.perf_counter()
             seen = self._engine.encode(UnitFeatures(pixel_values, grid_thw, None))
         except BaseException:
             sound.cancel()
