@@ -3,7 +3,8 @@ Towers first: eyes and ears learn from exact labels, before anything is asked of
 
 The published model starts from trained encoders; one from scratch has none. Linear probes on the
 towers' outputs learn which word and which sound each 40 ms audio token holds, which shapes and
-colours each video token covers, and how many things the unit shows. The probes are thrown away
+colours each video token covers and in which third of the frame it lies, and how many things the
+unit shows. The probes are thrown away
 afterwards.
 """
 
@@ -19,7 +20,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from .supervision import FRAME_OFFSETS_S, unit_of
 from .tabletop.labels import TabletopStream
-from .tabletop.language import COLORS, SHAPES, VERBS, WORDS
+from .tabletop.language import COLORS, PLACES, SHAPES, VERBS, WORDS
 from .tabletop.sounds import SOUNDS
 
 #: Teaches nothing here.
@@ -45,6 +46,7 @@ class TowerTargets:
 
     :param cells: int8 ``[U, cells, frames * (shapes + colors)]``: 1 shown, 0 not, -1 unclear.
     :param counts: int64 ``[U]``, things in view at the unit's last frame.
+    :param places: int64 ``[U, cells]``, where each cell is, in PLACES.
     :param words: int64 ``[U, audio tokens]``: 0 none, else the word's place in WORDS plus 1.
     :param sounds: int8 ``[U, audio tokens, sounds]``: 1 heard, 0 not.
     :param events: int8 ``[U, verbs]``: 1 happens in the unit, 0 not; no matter of the towers, but
@@ -53,6 +55,7 @@ class TowerTargets:
 
     cells: torch.Tensor
     counts: torch.Tensor
+    places: torch.Tensor
     words: torch.Tensor
     sounds: torch.Tensor
     events: torch.Tensor
@@ -122,10 +125,18 @@ def tower_targets(
         # Cells in rows, as the video tokens; of each cell the first frame, then the second.
         torch.from_numpy(cells.transpose(0, 2, 3, 1, 4).reshape(num_units, grid[0] * grid[1], -1)),
         torch.from_numpy(counts.clip(0, MAX_COUNT)),
+        _places(grid).expand(num_units, -1),
         torch.from_numpy(words.reshape(num_units, audio_tokens)),
         torch.from_numpy(sounds.reshape(num_units, audio_tokens, -1)),
         torch.from_numpy(events),
     )
+
+
+def _places(grid: tuple[int, int]) -> torch.Tensor:
+    """Return in which third of the frame the middle of each cell lies: ``[cells]``."""
+    rows, columns = grid
+    thirds = (2 * torch.arange(columns) + 1) * len(PLACES) // (2 * columns)
+    return thirds.repeat(rows)
 
 
 def _shares(
@@ -155,6 +166,7 @@ class TowerProbes(nn.Module):
         super().__init__()
         self.cells = nn.Linear(width, len(FRAME_OFFSETS_S) * len(_NAMES))
         self.count = nn.Linear(width, MAX_COUNT + 1)
+        self.places = nn.Linear(width, len(PLACES))
         self.words = nn.Linear(width, len(WORDS) + 1)
         self.sounds = nn.Linear(width, len(SOUNDS))
         nn.init.constant_(self.cells.bias, -2.0)
@@ -171,6 +183,7 @@ class TowerProbes(nn.Module):
         return TowerLogits(
             self.cells(video).float(),
             self.count(video.mean(dim=1)).float(),
+            self.places(video).float(),
             self.words(audio).float(),
             self.sounds(audio).float(),
         )
@@ -182,6 +195,7 @@ class TowerLogits:
 
     cells: torch.Tensor
     counts: torch.Tensor
+    places: torch.Tensor
     words: torch.Tensor
     sounds: torch.Tensor
 
@@ -192,7 +206,7 @@ def tower_loss(logits: TowerLogits, targets: TowerTargets) -> dict[str, torch.Te
 
     :param logits: of the probes.
     :param targets: the truth.
-    :return: ``cells``, ``count``, ``words`` and ``sounds``; their sum is to be made small.
+    :return: ``cells``, ``count``, ``places``, ``words``, ``sounds``; their sum is to shrink.
     """
     blank = torch.ones(logits.words.shape[-1], device=logits.words.device)
     blank[0] = BLANK_WEIGHT
@@ -200,6 +214,9 @@ def tower_loss(logits: TowerLogits, targets: TowerTargets) -> dict[str, torch.Te
         # Summed over the classes: most are rare, and a mean would make them faint.
         'cells': _binary(logits.cells, targets.cells) * logits.cells.shape[-1] / 2,
         'count': 0.3 * cross_entropy(logits.counts, targets.counts),
+        # Of the rotary position's three parts, the width's turns so slowly that from one column to
+        # the next the decoder sees nothing: it is the tokens that have to tell where they are.
+        'places': 0.3 * cross_entropy(logits.places.flatten(0, 1), targets.places.flatten()),
         'words': cross_entropy(logits.words.flatten(0, 1), targets.words.flatten(), blank),
         'sounds': _binary(logits.sounds, targets.sounds) * logits.sounds.shape[-1],
     }
@@ -234,6 +251,8 @@ class TowerScores:
         self._count('blank_all', ~spoken)
         self._count('count_right', logits.counts.argmax(dim=-1) == targets.counts)
         self._count('count_all', torch.ones_like(targets.counts))
+        self._count('place_right', logits.places.argmax(dim=-1) == targets.places)
+        self._count('place_all', torch.ones_like(targets.places))
         for name in ('cells', 'sounds'):
             target = getattr(targets, name)
             # Where the weighted loss's odds are even.
@@ -257,6 +276,7 @@ class TowerScores:
             'word_accuracy': share('words_right', 'words_all'),
             'silence_accuracy': share('blank_right', 'blank_all'),
             'count_accuracy': share('count_right', 'count_all'),
+            'place_accuracy': share('place_right', 'place_all'),
             'cell_f1': f1('cells'),
             'sound_f1': f1('sounds'),
         }

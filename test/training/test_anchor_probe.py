@@ -23,7 +23,7 @@ def make_targets():
     events = torch.zeros(2, len(VERBS), dtype=torch.int8)
     events[0, VERBS.index('falls')] = 1
     words = torch.zeros(2, 3, dtype=torch.int64)
-    return TowerTargets(cells.flatten(2), torch.zeros(2), words, sounds, events)
+    return TowerTargets(cells.flatten(2), torch.zeros(2), torch.zeros(2, 2), words, sounds, events)
 
 
 def make_batch(*pairs):

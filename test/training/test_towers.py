@@ -42,6 +42,8 @@ def test_cells_tell_what_covers_them(make_stream):
             assert not any(map(any, cells[2:]))
         assert not any(map(any, cells_of(targets, unit, frame, 'blue')))
     assert targets.counts.tolist() == [1, 1]
+    # Left, left, middle, right, right, in each row.
+    assert targets.places.tolist() == [[0, 0, 1, 2, 2] * 4] * 2
 
 
 def test_a_small_thing_is_shown_where_it_lies(make_stream):
@@ -76,10 +78,11 @@ def test_the_loss_is_low_where_the_truth_is_said(make_stream, speech):
     right = TowerLogits(
         targets.cells.float() * 40 - 20,
         torch.nn.functional.one_hot(targets.counts, 4).float() * 40,
+        torch.nn.functional.one_hot(targets.places, 3).float() * 40,
         torch.nn.functional.one_hot(targets.words, len(WORDS) + 1).float() * 40,
         targets.sounds.float() * 40 - 20,
     )
-    wrong = TowerLogits(-right.cells, -right.counts, -right.words, -right.sounds)
+    wrong = TowerLogits(-right.cells, -right.counts, -right.places, -right.words, -right.sounds)
     good, bad = TowerScores(), TowerScores()
     good.add(right, targets)
     bad.add(wrong, targets)
