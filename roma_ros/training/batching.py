@@ -313,7 +313,7 @@ def collate(samples: Sequence[Sample], protocol: Protocol) -> Batch:
     )
 
 
-def mishear(batch: Batch, share: float, rng: np.random.Generator) -> Batch:
+def mishear(batch: Batch, share: float, *, seed: int) -> Batch:
     """
     Let some of the words that were said before be others, drawn from all words of the batch.
 
@@ -323,13 +323,14 @@ def mishear(batch: Batch, share: float, rng: np.random.Generator) -> Batch:
 
     :param batch: as collated.
     :param share: of the words, 0..1.
-    :param rng: all chance.
+    :param seed: of the batch: all chance.
     :return: the batch with other inputs; its targets stay.
     """
     # Where a learned word is read again, to learn the next one.
     again = [row for _, first, last in batch.lm_turns for row in range(first + 1, last)]
-    if not again:
+    if not (share and again):
         return batch
+    rng = np.random.default_rng([seed, 2])
     rows = batch.lm_rows[again]
     token_ids = batch.token_ids.clone()
     words = token_ids.view(-1)[rows]

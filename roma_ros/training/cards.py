@@ -19,7 +19,7 @@ from .tabletop.generator import make_stream, SHORTEST_S, SIZE
 from .tabletop.labels import Sound, Speech, Split, TabletopStream
 from .tabletop.language import COLORS, SHAPES, SIZES, SPOKEN_ALERTS, things_of
 from .tabletop.noise import make_noise
-from .tabletop.render import Color, Renderer, RGB
+from .tabletop.render import as_color, Color, Renderer, RGB
 from .tabletop.sounds import make_sound, SOUNDS
 from .tabletop.soundscape import Item, mix
 from .tabletop.voices import PITCHES, speak, SPEEDS, VOICES
@@ -30,7 +30,7 @@ _NUM_THINGS, _MAX_SHOWN = 20, 6
 #: Where a thing is that is not on the card.
 _AWAY = 9.0
 _SOUND_SHARE = 0.25
-#: Of the things on the towers' cards: those without one named colour. By how much two stripes
+#: Share of the things on cards that have not one named colour. By how much two stripes
 #: differ, and how far a colour without a name is from the nearest with one; see ``_contrast``.
 _STRIPED_SHARE, _LEAST_CONTRAST, _NAMELESS = 0.55, 200, (90, 200)
 _LOUDNESS_DB = (6.0, 25.0)
@@ -125,8 +125,7 @@ def _make_stripes(rng: np.random.Generator) -> Stripes:
             break
     if rng.random() < 0.5:
         while not _NAMELESS[0] < min(_contrast(first, c) for c in RGB.values()) < _NAMELESS[1]:
-            red, green, blue = rng.uniform(15, 250, 3)
-            first = float(red), float(green), float(blue)
+            first = as_color(rng.uniform(15, 250, 3))
         second = first
     angle, phase = rng.uniform(0, np.pi), rng.uniform(0, 2 * np.pi)
     return Stripes((first, second), float(angle), float(rng.uniform(0.3, 0.8)), float(phase))
@@ -135,10 +134,8 @@ def _make_stripes(rng: np.random.Generator) -> Stripes:
 def _make_color(rng: np.random.Generator) -> Color:
     """Draw any colour, or one of those with a name."""
     if rng.random() < 0.5:
-        red, green, blue = rng.uniform(15, 250, 3)
-    else:
-        red, green, blue = np.array(RGB[COLORS[rng.integers(len(COLORS))]]) * rng.uniform(0.85, 1)
-    return float(red), float(green), float(blue)
+        return as_color(rng.uniform(15, 250, 3))
+    return as_color(np.array(RGB[COLORS[rng.integers(len(COLORS))]]) * rng.uniform(0.85, 1))
 
 
 def _contrast(first: Color, second: Color) -> float:

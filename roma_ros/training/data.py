@@ -110,9 +110,7 @@ class StreamMaker:
             grid = sample.features[0].grid_thw
             assert grid is not None
             towers.append(tower_targets(stream, (grid[1] // 2, grid[2] // 2)))
-        batch = collate(samples, self._protocol)
-        if self._word_noise:
-            batch = mishear(batch, self._word_noise, np.random.default_rng([seeds[0], 2]))
+        batch = mishear(collate(samples, self._protocol), self._word_noise, seed=seeds[0])
         return TrainingBatch(batch, TowerTargets.join(towers))
 
     def _sample(

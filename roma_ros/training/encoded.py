@@ -145,11 +145,8 @@ class EncodedMaker:
             towers.append(stream.towers[units])
             videos.append(stream.video[units].flatten(0, 1))
             audios.append(stream.audio[units].flatten(0, 1))
-        batch = collate(samples, self._protocol)
-        if phase.word_noise:
-            batch = mishear(batch, phase.word_noise, np.random.default_rng([seeds[0], 2]))
         return TrainingBatch(
-            batch,
+            mishear(collate(samples, self._protocol), phase.word_noise, seed=seeds[0]),
             TowerTargets.join(towers),
             video=torch.cat(videos).float(),
             audio=torch.cat(audios).float(),

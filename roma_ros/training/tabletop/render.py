@@ -234,12 +234,12 @@ class Renderer:
 
     def _fill(self, image: Image, outline: Outline, color: object) -> None:
         points = self._pixels(outline)
-        cv2.fillPoly(image, [points], _tuple(color), cv2.LINE_AA, _SHIFT)
+        cv2.fillPoly(image, [points], as_color(color), cv2.LINE_AA, _SHIFT)
 
     def _line(self, image: Image, outline: Outline, color: object, width: float) -> None:
         thickness = max(round(width * self._height), 1)
         points = self._pixels(outline)
-        cv2.polylines(image, [points], True, _tuple(color), thickness, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(image, [points], True, as_color(color), thickness, cv2.LINE_AA, _SHIFT)
 
     def _pixels(self, outline: Outline) -> npt.NDArray[np.int32]:
         return np.rint((outline * self._height - 0.5) * (1 << _SHIFT)).astype(np.int32)
@@ -321,6 +321,7 @@ def _fill_mask(mask: Image, outline: Outline, value: int) -> None:
     cv2.fillPoly(mask, [points], value, cv2.LINE_8, _SHIFT)
 
 
-def _tuple(color: object) -> Color:
+def as_color(color: object) -> Color:
+    """Return three numbers as a colour."""
     red, green, blue = np.asarray(color, np.float64)
     return float(red), float(green), float(blue)
