@@ -52,6 +52,8 @@ class Phase:
     :param encoded: so many tabletop streams are made and encoded once, at the begin of the phase,
         and learned from again and again; only where the towers do not learn. See ``encoded``.
         0: each stream is a new one.
+    :param spoken: so many sentences are said and encoded once, beside them, and drilled questions
+        are asked aloud in them. See ``spoken``.
     :raises ValueError: when a value is out of its range.
     """
 
@@ -75,6 +77,7 @@ class Phase:
     drill: bool = False
     word_noise: float = 0.0
     encoded: int = 0
+    spoken: int = 0
 
     def __post_init__(self) -> None:
         for field, allowed in (
@@ -102,6 +105,11 @@ class Phase:
             raise ValueError(
                 f'phase {self.name!r} encodes its streams once, and its towers would learn: set '
                 'encoded to 0, or train to decoder, adapters or head'
+            )
+        if self.spoken and not (self.encoded and self.drill):
+            raise ValueError(
+                f'phase {self.name!r} says sentences aloud, which only drills beside encoded '
+                'streams do: set drill and encoded, or spoken to 0'
             )
         if not 0.0 <= self.final_learning_rate <= self.learning_rate:
             raise ValueError(

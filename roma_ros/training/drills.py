@@ -38,9 +38,9 @@ from .tabletop.questions import TEXTS
 #: Conditions beside one stream, and beside a deck.
 NUM_WATCHES, NUM_CARD_WATCHES = 16, 32
 #: Typed questions in a deck; elsewhere one in so many units, beside those of the stream.
-NUM_QUESTIONS, UNITS_A_QUESTION = 4, 3
+NUM_QUESTIONS, UNITS_A_QUESTION = 8, 2
 #: How often a topic is asked about; others: once. What is learned last, more often.
-_TOPIC_WEIGHTS = {'where': 3.0, 'left': 2.0}
+_TOPIC_WEIGHTS = {'where': 2.0, 'left': 2.0, 'color': 1.5, 'shape': 1.5}
 #: Share of a thing from which on it is wholly in view.
 _WHOLE = 0.95
 #: How long after its begin a short sound or an event still counts, and teaches nothing [s].
@@ -268,7 +268,8 @@ def drill(
     turns = maker.turns(
         NUM_QUESTIONS if is_deck else math.ceil(units / UNITS_A_QUESTION), free=free
     )
-    labels = (False,) * units if is_deck else supervision.labels
+    # Decks are full of questions that no label answers.
+    labels = (None,) * units if is_deck else supervision.labels
     return replace(
         supervision,
         watches=watches,

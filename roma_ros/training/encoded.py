@@ -6,7 +6,7 @@ lesson. What is asked of a stream is drawn anew each time, and short parts of it
 their own, so that one stream teaches many.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +22,7 @@ from .curriculum import Phase
 from .data import place_in_round, TrainingBatch, without_alerts
 from .drills import drill
 from .forward import encode_audio, encode_video
+from .spoken import Aloud, SpokenSentence
 from .supervision import FRAME_OFFSETS_S, supervise_tabletop, Supervision
 from .tabletop.generator import make_stream, SHORTEST_S
 from .tabletop.labels import TabletopStream
@@ -88,12 +89,12 @@ def encode_streams(
 
 
 def encodes_alike(one: Phase, other: Phase) -> bool:
-    """Return whether two phases of a run learn from the same encoded streams."""
-    return (one.encoded, one.cards, max(SHORTEST_S, one.duration_s)) == (
-        other.encoded,
-        other.cards,
-        max(SHORTEST_S, other.duration_s),
+    """Return whether two phases of a run learn from the same encoded streams and sentences."""
+    first, second = (
+        (phase.encoded, phase.cards, phase.spoken, max(SHORTEST_S, phase.duration_s))
+        for phase in (one, other)
     )
+    return first == second
 
 
 class EncodedMaker:
@@ -104,6 +105,7 @@ class EncodedMaker:
     :param protocol: token ids of the dialogue.
     :param phase: what they are for; where it is shorter than the streams, parts of them are read,
         with nothing but drawn conditions and questions.
+    :param sentences: in which drilled questions and alerts are said aloud.
     :param learn_narration: see ``supervise_tabletop``.
     """
 
@@ -113,9 +115,11 @@ class EncodedMaker:
         protocol: Protocol,
         phase: Phase,
         *,
+        sentences: Sequence[SpokenSentence] = (),
         learn_narration: bool,
     ) -> None:
         self._streams = streams
+        self._aloud = Aloud(sentences)
         self._protocol = protocol
         self._phase = phase
         self._learn_narration = learn_narration
@@ -134,8 +138,10 @@ class EncodedMaker:
                 supervision = Supervision(phase.duration_s, labels=(None,) * phase.duration_s)
             else:
                 supervision = supervise_tabletop(truth, learn_narration=self._learn_narration)
+            said: Mapping[int, torch.Tensor] = {}
             if phase.drill:
                 supervision = drill(truth, supervision, rng)
+                supervision, said = self._aloud(truth, supervision, rng)
             if phase.objective == 'answers':
                 supervision = without_alerts(supervision)
             units = slice(first, first + truth.duration_s)
@@ -144,7 +150,10 @@ class EncodedMaker:
             )
             towers.append(stream.towers[units])
             videos.append(stream.video[units].flatten(0, 1))
-            audios.append(stream.audio[units].flatten(0, 1))
+            heard = stream.audio[units].clone()
+            for unit, tokens in said.items():
+                heard[unit] = tokens
+            audios.append(heard.flatten(0, 1))
         return TrainingBatch(
             mishear(collate(samples, self._protocol), phase.word_noise, seed=seeds[0]),
             TowerTargets.join(towers),

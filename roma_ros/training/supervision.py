@@ -149,7 +149,7 @@ def supervise_tabletop(stream: TabletopStream, *, learn_narration: bool = True) 
     for alert in stream.alerts:
         if alert.speech is not None:
             own = _alert_labels(alert, stream)
-            _add_spoken_alert(own, alert.speech.end_s, labels, turns)
+            add_spoken_alert(own, alert.speech.end_s, labels, turns)
     if stream.narrate:
         for event in stream.events:
             unit = unit_of(event.time_s)
@@ -183,7 +183,7 @@ def _alert_labels(alert: Alert, stream: TabletopStream) -> tuple[Label, ...]:
     )
 
 
-def _add_spoken_alert(
+def add_spoken_alert(
     own: tuple[Label, ...], asked_s: float, labels: list[Label], turns: dict[int, Turn]
 ) -> None:
     """Label the stream itself where an alert holds after its speech, and say it at each begin."""

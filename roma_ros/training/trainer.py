@@ -6,7 +6,7 @@ import json
 import logging
 from pathlib import Path
 import time
-from typing import Any, cast
+from typing import Any, cast, TypeVar
 
 from accelerate import Accelerator
 from accelerate.utils import (
@@ -45,11 +45,13 @@ from .initial import draw_weights
 from .learning_curves import draw_learning_curves
 from .objective import Objective, trained_parameters
 from .sharding import gather
+from .spoken import encode_sentences, SpokenSentence
 from .streams import read_streams
 from .tabletop.labels import Split
 from .validation import validate
 
 _LOG = logging.getLogger(__name__)
+_T = TypeVar('_T')
 #: Seeds of one phase's streams begin this far from the next one's.
 _PHASE_SEEDS = 10_000_000
 #: Streams of a validation batch.
@@ -95,7 +97,7 @@ class Trainer:
             check_sharded(config)
         self._records = read_streams(config.streams) if config.streams else []
         self.objective = Objective(self._loaded.model).to(self._accelerator.device)
-        self._encoded: tuple[Phase, list[EncodedStream]] | None = None
+        self._encoded: tuple[Phase, list[EncodedStream], list[SpokenSentence]] | None = None
         self._total_steps = self._streams = 0
         self._writer: SummaryWriter | None = None
 
@@ -226,10 +228,12 @@ class Trainer:
                 learn_narration=config.learn_narration,
             )
         if phase.encoded and split == 'train':
+            streams, sentences = self._encode(phase)
             return EncodedMaker(
-                self._encode(phase),
+                streams,
                 self._protocol,
                 phase,
+                sentences=sentences,
                 learn_narration=config.learn_narration,
             )
         return StreamMaker(
@@ -245,30 +249,33 @@ class Trainer:
             word_noise=phase.word_noise if split == 'train' else 0.0,
         )
 
-    def _encode(self, phase: Phase) -> list[EncodedStream]:
+    def _encode(self, phase: Phase) -> tuple[list[EncodedStream], list[SpokenSentence]]:
         """
-        Encode the streams of a phase, unless the phase before has left the same.
+        Encode the streams and sentences of a phase, unless the phase before has left the same.
 
         Each process encodes its share; then all of them have all.
         """
         if self._encoded is not None and encodes_alike(self._encoded[0], phase):
-            return self._encoded[1]
+            return self._encoded[1:]
         self._encoded = None  # two sets of streams would take the memory of both
-        streams = encode_streams(
-            self.objective.model,
-            self._loaded.processor,
-            self._protocol,
-            phase,
-            seed=self.config.seed,
-            changed=self.config.augment,
-            report=self._report,
-            rank=self._accelerator.process_index,
-            world=self._accelerator.num_processes,
-        )
-        if self._accelerator.num_processes > 1:
-            streams = sorted(gather_object(streams), key=lambda stream: stream.truth.seed)
-        self._encoded = (phase, streams)
-        return streams
+        how = {
+            'seed': self.config.seed,
+            'changed': self.config.augment,
+            'report': self._report,
+            'rank': self._accelerator.process_index,
+            'world': self._accelerator.num_processes,
+        }
+        what = self.objective.model, self._loaded.processor, self._protocol, phase
+        sentences = self._shared(encode_sentences(*what, **how), lambda item: item.number)
+        streams = self._shared(encode_streams(*what, **how), lambda item: item.truth.seed)
+        self._encoded = (phase, streams, sentences)
+        return streams, sentences
+
+    def _shared(self, own: list[_T], order: Callable[[_T], int]) -> list[_T]:
+        """Return what all processes have made, in order."""
+        if self._accelerator.num_processes == 1:
+            return own
+        return sorted(gather_object(own), key=order)
 
     def _validate(self, phase: Phase, step: int) -> None:
         # In parts, it takes all processes to run the network.

@@ -69,7 +69,7 @@ def test_adds_conditions_to_those_that_stand_and_repeats_none(stream):
     assert drilled.watches[: len(plain.watches)] == plain.watches
     assert plain.turns.items() <= drilled.turns.items()
     asked = drilled.turns.keys() - plain.turns.keys()
-    assert len(asked) == 2
+    assert len(asked) == 3
     expected = list(plain.labels)
     for unit in asked:
         assert not plain.labels[unit]
@@ -111,10 +111,9 @@ def test_asks_about_the_last_frame_of_cards(make_stream):
     asked = {}
     for seed in range(30):
         supervision = drill(stream, supervise_tabletop(stream), np.random.default_rng(seed))
-        assert len(supervision.turns) == 4
-        assert [label is None for label in supervision.labels] == [
-            unit in supervision.turns for unit in range(5)
-        ]
+        assert len(supervision.turns) == 5
+        # Decks are full of spoken questions that nobody answers: silence would be learned.
+        assert supervision.labels == (None,) * 5
         for turn in supervision.turns.values():
             asked.setdefault(turn.topic, {})[turn.question] = turn.text
 
@@ -158,7 +157,7 @@ def test_nobody_knows_whether_a_colour_without_a_name_is_meant(make_stream):
     assert not any('a  ' in text or 'the  ' in text for text in found)
 
 
-def test_asks_more_often_where_things_are(make_stream):
+def test_asks_more_often_what_is_learned_last(make_stream):
     stream = make_stream(objects_at=lambda t: (thing('ball', 'red'),), events=(), sounds=())
     topics = [
         turn.topic
@@ -168,7 +167,7 @@ def test_asks_more_often_where_things_are(make_stream):
 
     counts = {topic: topics.count(topic) for topic in set(topics)}
     assert counts.keys() == {'where', 'color', 'shape', 'count'}
-    assert counts.pop('where') > 2 * max(counts.values())
+    assert counts['where'] > 1.5 * counts['count']
 
 
 def test_names_no_combination_that_the_split_holds_back():

@@ -44,7 +44,7 @@ class Talk:
 
     def fits(self, text: str, end_s: float) -> bool:
         """Return whether a sentence can be said so that it ends at a time."""
-        start_s = end_s - _most_seconds(text)
+        start_s = end_s - most_seconds(text)
         return start_s > 0 and not any(
             start_s < end + _GAP_S and begin < end_s + _GAP_S for begin, end in self._busy
         )
@@ -62,7 +62,7 @@ class Talk:
                 end_s=end_s,
             )
         )
-        self._busy.append((end_s - _most_seconds(text), end_s))
+        self._busy.append((end_s - most_seconds(text), end_s))
         return len(self._lines) - 1
 
     def say(self, *, audible: bool) -> tuple[list[Speech], list[Item]]:
@@ -81,7 +81,7 @@ class Talk:
                 words = said.words
                 items.append(Item(said.samples, start_s, line.snr_db))
             else:
-                start_s = line.end_s - _most_seconds(line.text)
+                start_s = line.end_s - most_seconds(line.text)
                 names = line.text.split()
                 step_s = (line.end_s - start_s) / len(names)
                 words = tuple((w, i * step_s, (i + 1) * step_s) for i, w in enumerate(names))
@@ -90,6 +90,6 @@ class Talk:
         return speech, items
 
 
-def _most_seconds(text: str) -> float:
+def most_seconds(text: str) -> float:
     """Return how long a sentence takes at most: the slowest voice at the lowest speed."""
     return 0.3 + 0.068 * len(text)
