@@ -12,6 +12,8 @@ from .config import ProcessorConfig
 
 #: Side ratios above this are refused, as Qwen2-VL does.
 MAX_ASPECT_RATIO = 200
+#: Multiplications of one product up to which OpenBLAS stays on the thread that asks for it.
+_OWN_THREADS_FROM = 2**18
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +151,7 @@ class UnitProcessor:
         frames = np.ndarray((num_frames, n_fft), padded.dtype, padded, strides=(hop * step, step))
         spectrum = np.fft.rfft(frames * self._window, axis=1)
         power = spectrum.real**2 + spectrum.imag**2
-        bands = power.astype(np.float32) @ self._mel_filters
+        bands = _product(power.astype(np.float32), self._mel_filters)
         log_spec = np.log10(np.maximum(bands, np.float32(1e-10)))
         log_spec = np.maximum(log_spec, log_spec.max() - 8.0)
         return np.ascontiguousarray(((log_spec + 4.0) / 4.0).T, dtype=np.float32)
@@ -186,6 +188,23 @@ class UnitProcessor:
             rows = math.ceil(height * beta / side) * side
             columns = math.ceil(width * beta / side) * side
         return rows, columns
+
+
+def _product(
+    rows: npt.NDArray[np.float32], table: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """
+    Multiply, on this thread alone.
+
+    Above 2^18 multiplications OpenBLAS takes threads of its own, which go on waiting busily for
+    milliseconds, on the core where frames are cut meanwhile (its interface/gemm.c).
+    """
+    result = np.empty((len(rows), table.shape[1]), dtype=np.float32)
+    step = max(1, _OWN_THREADS_FROM // table.size)
+    for first in range(0, len(rows), step):
+        part = slice(first, first + step)
+        np.matmul(rows[part], table, out=result[part])
+    return result
 
 
 def _resize(frames: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:

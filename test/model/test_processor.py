@@ -1,5 +1,8 @@
 from collections.abc import Callable
 import math
+import os
+import subprocess
+import sys
 
 from hypothesis import assume, given, settings, strategies as st
 import numpy as np
@@ -136,6 +139,29 @@ def test_log_mel_equals_the_whisper_extractor(sound):
     np.testing.assert_allclose(ours, called['input_features'][0], atol=tolerance, rtol=0)
     assert ours.shape == (128, 100)
     assert ours.dtype == np.float32
+
+
+def test_sound_is_prepared_on_one_thread():
+    # In a process of its own, to which nobody has said how many threads to take.
+    script = """
+import time
+import numpy as np
+from roma_ros.model.processor import UnitProcessor
+processor = UnitProcessor()
+sound = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
+processor.log_mel(sound)
+own, whole = time.thread_time(), time.process_time()
+for _ in range(200):
+    processor.log_mel(sound)
+print((time.process_time() - whole) / (time.thread_time() - own))
+"""
+    limits = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS')
+    environment = {name: value for name, value in os.environ.items() if name not in limits}
+    result = subprocess.run(
+        [sys.executable, '-c', script], env=environment, capture_output=True, text=True, check=True
+    )
+    # Two BLAS threads, of which the second waits busily, make it 1.4 to 2.
+    assert float(result.stdout) < 1.15
 
 
 def test_loudness_is_relative_to_the_second():
