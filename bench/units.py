@@ -13,12 +13,11 @@ import itertools
 import json
 from pathlib import Path
 import time
-from types import SimpleNamespace as Fields
 from typing import Any
 
 import numpy as np
 
-from roma_ros.nodes.conversions import fill_audio_chunk, fill_image
+from roma_ros.bench.messages import feed, INPUTS, make_messages, T0_NS
 from roma_ros.nodes.filters import UnitFilter
 from roma_ros.units import (
     MultimodalUnit,
@@ -29,7 +28,6 @@ from roma_ros.units import (
 )
 from roma_ros.units.resampler import Resampler
 
-T0_NS = 1_700_000_000_000_000_000
 Row = dict[str, Any]
 
 
@@ -183,16 +181,8 @@ def _db(power: float) -> float:
 
 def measure_cost(seconds: int = 60) -> Iterator[Row]:
     """Messages of a 30 fps camera and a microphone through the unit filter, as in the node."""
-    jpeg = _jpeg()
-    for name, kind, rate_hz, drift_ppm in (
-        ('rgb8 640x480, 16 kHz', 'rgb8', 16_000, 0),
-        ('rgb8 640x480, 16 kHz drifting', 'rgb8', 16_000, 50),
-        ('rgb8 640x480, 48 kHz', 'rgb8', 48_000, 50),
-        ('bgr8 640x480, 16 kHz drifting', 'bgr8', 16_000, 50),
-        ('yuv422_yuy2 640x480, 16 kHz drifting', 'yuv422_yuy2', 16_000, 50),
-        ('jpeg 640x480, 16 kHz drifting', jpeg, 16_000, 50),
-    ):
-        messages = _messages(kind, rate_hz, drift_ppm * 1e-6, seconds)
+    for name, (encoding, rate_hz, drift_ppm) in INPUTS.items():
+        messages = make_messages(encoding, rate_hz, drift_ppm, seconds)
         units: list[MultimodalUnit] = []
         unit_filter = UnitFilter(now_ns=lambda: T0_NS)
         unit_filter.registerCallback(units.append)
@@ -200,10 +190,7 @@ def measure_cost(seconds: int = 60) -> Iterator[Row]:
         begin_s = time.process_time()
         for message in messages:
             before, num_units = time.perf_counter(), len(units)
-            if hasattr(message, 'first_sample'):
-                unit_filter.add_audio(message)
-            else:
-                unit_filter.add_image(message)
+            feed(unit_filter, [message])
             if len(units) > num_units:
                 unit_ms.append(1e3 * (time.perf_counter() - before))
         cpu_s = time.process_time() - begin_s
@@ -214,49 +201,6 @@ def measure_cost(seconds: int = 60) -> Iterator[Row]:
             'closing_a_unit_p50_ms': float(np.median(unit_ms)),
             'closing_a_unit_max_ms': max(unit_ms),
         }
-
-
-def _messages(kind: Any, rate_hz: int, drift: float, seconds: int) -> list[Fields]:
-    """Return a stream's messages in order; images share their pixels, which nobody changes."""
-    pixels = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
-    length, period_s = rate_hz // 50, 1 / (rate_hz * (1 + drift))
-    timed: list[tuple[float, Fields]] = []
-    image = Fields()
-    fill_image(image, pixels)
-    for number in range(seconds * 30):
-        header = _header(number / 30)
-        if isinstance(kind, bytes):
-            timed.append((number / 30, Fields(header=header, format='jpeg', data=kind)))
-            continue
-        bytes_per_pixel = 2 if kind.startswith('yuv') else 3
-        fields = vars(image) | {
-            'header': header,
-            'encoding': kind,
-            'step': 640 * bytes_per_pixel,
-            'data': image.data[: 480 * 640 * bytes_per_pixel]
-            if bytes_per_pixel == 2
-            else image.data,
-        }
-        timed.append((number / 30, Fields(**fields)))
-    for number in range(seconds * 50):
-        time_s = 0.0137 + number * length * period_s
-        chunk = Fields(header=_header(time_s), FORMAT_S16=2)
-        samples = np.sin(np.arange(length) * 0.1).astype(np.float32)
-        fill_audio_chunk(chunk, samples, rate_hz=rate_hz, first_sample=number * length)
-        timed.append((time_s + length * period_s, chunk))
-    return [message for _, message in sorted(timed, key=lambda entry: entry[0])]
-
-
-def _header(time_s: float) -> Fields:
-    sec, nanosec = divmod(T0_NS + round(time_s * 1e9), UNIT_NS)
-    return Fields(stamp=Fields(sec=sec, nanosec=nanosec), frame_id='')
-
-
-def _jpeg() -> bytes:
-    import cv2
-
-    ramp = np.add.outer(np.arange(480), np.arange(640)).astype(np.uint8)
-    return cv2.imencode('.jpg', np.stack([ramp, ramp[::-1], ramp[:, ::-1]], axis=2))[1].tobytes()
 
 
 def print_rows(title: str, rows: list[Row]) -> None:

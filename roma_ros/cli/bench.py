@@ -10,6 +10,7 @@ Measure what a stream costs on this machine.
     roma bench eviction
     roma bench scaling
     roma bench node
+    roma bench counts
     roma bench soak --minutes 60 --voice --json soak.json
     roma bench recovery
     roma bench compare before.json after.json
@@ -25,6 +26,7 @@ from typing import Any
 
 from .bench_tables import (
     compare_table,
+    counts_table,
     eviction_table,
     instructions_table,
     node_table,
@@ -187,6 +189,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar='FOLDER',
         help='takes the logs; else recovery_output',
     )
+    counts = verbs.add_parser(
+        'counts', help='instructions for a second of images and sound, by callgrind'
+    )
+    counts.set_defaults(run=_run_counts, table=counts_table)
+    counts.add_argument('--json', type=Path, metavar='PATH', help='write all figures there')
     compare = verbs.add_parser('compare', help='two runs of one benchmark, figure by figure')
     compare.set_defaults(run=_run_compare, table=compare_table, json=None)
     compare.add_argument('first', type=Path, help='JSON of a run')
@@ -257,6 +264,12 @@ def _run_recovery(options: argparse.Namespace, line: ProgressLine) -> dict[str, 
         only=options.only,
         on_progress=line.show,
     )
+
+
+def _run_counts(options: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:
+    from ..bench.counts import run_counts
+
+    return run_counts(on_progress=line.show)
 
 
 def _run_compare(options: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:

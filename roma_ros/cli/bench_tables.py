@@ -128,6 +128,13 @@ def compare_table(figures: dict[str, Any]) -> Iterator[str]:
         yield f'{c["name"]:<52} {c["first"]:11.4g} {c["second"]:11.4g} {c["ratio"]:7.3f}{note}'
 
 
+def counts_table(figures: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of what a second of images and sound costs."""
+    yield f'{"input":<40} million instructions a second'
+    for name, counted in figures['inputs'].items():
+        yield f'{name:<40} {counted["million_instructions_per_s"]:29.2f}'
+
+
 def instructions_table(figures: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of what instructions cost."""
     yield 'alerts   stream    unit ms   to none   ms an alert   cache tokens   cache KiB   new MiB'
