@@ -1,6 +1,7 @@
 """What images, sound and units cost on a CPU, above a subscriber that does nothing."""
 
 from collections.abc import Callable
+import importlib.util
 import json
 import subprocess
 import sys
@@ -9,6 +10,9 @@ from typing import Any
 from .machine import describe_machine
 
 _ROLE_MODULE = 'roma_ros.nodes.cost'
+# Else glibc takes fresh pages for each image until something as large has been freed, which the
+# listeners that make nothing of the images never do: they would cost more than those that do.
+_MALLOC = {'MALLOC_MMAP_THRESHOLD_': str(2**26), 'MALLOC_TRIM_THRESHOLD_': str(2**26)}
 
 
 def run_node(
@@ -20,7 +24,11 @@ def run_node(
     on_progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """
-    Run a camera and a microphone, and two listeners to both at once, each in its own process.
+    Run a camera and a microphone, and listeners to both at once, each in its own process.
+
+    The listeners: ``raw``, bytes of which no message is made, the least that DDS can cost;
+    ``bare``, messages that nobody reads; ``units``, as in the node; and ``pairs``, the usual
+    ApproximateTimeSynchronizer, where ``message_filters`` is installed.
 
     :param environment: of the processes: a ROS graph of their own.
     :param seconds: that are measured [s].
@@ -37,12 +45,15 @@ def run_node(
     def start(role: str, role_seconds: float) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, '-m', _ROLE_MODULE, role, str(role_seconds), *size],
-            env=environment,
+            env={**environment, **_MALLOC},
             stdout=subprocess.PIPE,
             text=True,
         )
 
-    listeners = {role: start(role, seconds) for role in ('bare', 'units')}
+    roles = ['raw', 'bare', 'units']
+    if importlib.util.find_spec('message_filters'):
+        roles.append('pairs')
+    listeners = {role: start(role, seconds) for role in roles}
     sensors = start('sensors', 5 * seconds + 40)
     try:
         figures = {}
@@ -65,8 +76,7 @@ def run_node(
         'config': {'seconds': seconds, 'width': width, 'height': height},
         'added_share': round(units['cpu_share'] - bare['cpu_share'], 4),
         'ratio': round(units['cpu_share'] / bare['cpu_share'], 3),
-        'bare': _rounded(bare),
-        'units': _rounded(units),
+        **{role: _rounded(figures[role]) for role in roles},
     }
 
 

@@ -63,11 +63,14 @@ def _signed(value: float | None) -> str:
 def node_table(figures: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of what conversions and units cost."""
     yield 'of one core         CPU    images    chunks   units   image delay p50, p95 [ms]'
-    for name in ('bare', 'units'):
+    for name in ('raw', 'bare', 'units', 'pairs'):
+        if name not in figures:
+            continue
         f = figures[name]
+        delays = [f.get(f'images_delay_ms_{q}', float('nan')) for q in ('p50', 'p95')]
         yield (
             f'{name:<14} {f["cpu_share"]:9.1%} {f["images"]:9.0f} {f["chunks"]:9.0f} '
-            f'{f["units"]:7.0f} {f["images_delay_ms_p50"]:13.1f} {f["images_delay_ms_p95"]:7.1f}'
+            f'{f["units"]:7.0f} {delays[0]:13.1f} {delays[1]:7.1f}'
         )
     units = figures['units']
     yield (

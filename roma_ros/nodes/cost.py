@@ -1,9 +1,11 @@
 """
-Three processes that tell what conversions, units and DDS cost: a sensor and two that listen.
+Processes that tell what conversions, units and DDS cost: a sensor, and some that listen.
 
 ``python -m roma_ros.nodes.cost ROLE SECONDS WIDTH HEIGHT`` prints one line of JSON at its end.
-The roles: ``sensors`` publishes a camera at 30 fps and a microphone in chunks of 20 ms; ``bare``
-subscribes to both and does nothing; ``units`` makes units of them, as the node does.
+The roles: ``sensors`` publishes a camera at 30 fps and a microphone in chunks of 20 ms; ``raw``
+takes both as bytes, of which no message is made; ``bare`` subscribes to both and does nothing;
+``units`` makes units of them, as the node does; ``pairs`` is the usual pipeline, a chunk beside
+each image by ``message_filters.ApproximateTimeSynchronizer``.
 """
 
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 import rclpy
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
 from ..msg import AudioChunk
@@ -74,12 +77,14 @@ class _Meter:
 class _Listener(Node):
     """Subscribes to the camera and the microphone as the node does."""
 
-    def __init__(self, name: str, meter: _Meter) -> None:
+    def __init__(self, name: str, meter: _Meter, *, raw: bool = False) -> None:
         super().__init__(name)
         self._meter = meter
-        self._image = AdaptiveSubscription(self, Image, 'image', self._on_image, depth=IMAGE_DEPTH)
+        self._image = AdaptiveSubscription(
+            self, Image, 'image', self._on_image, depth=IMAGE_DEPTH, raw=raw
+        )
         self._audio = AdaptiveSubscription(
-            self, AudioChunk, 'audio', self._on_audio, depth=AUDIO_DEPTH
+            self, AudioChunk, 'audio', self._on_audio, depth=AUDIO_DEPTH, raw=raw
         )
 
     def _delay_ms(self, stamp_ns: int) -> float:
@@ -89,6 +94,37 @@ class _Listener(Node):
         self._meter.add('images', self._delay_ms(time_to_ns(message.header.stamp)))
 
     def _on_audio(self, message: AudioChunk) -> None:
+        self._meter.add('chunks')
+
+
+class _RawListener(_Listener):
+    """Takes bytes; when they were captured nobody has read."""
+
+    def __init__(self, name: str, meter: _Meter) -> None:
+        super().__init__(name, meter, raw=True)
+
+    def _on_image(self, message: Any) -> None:
+        self._meter.add('images')
+
+
+class _PairListener(Node):
+    """Takes an image and the chunk nearest to it; all other chunks are thrown away."""
+
+    def __init__(self, name: str, meter: _Meter) -> None:
+        from message_filters import ApproximateTimeSynchronizer, Subscriber
+
+        super().__init__(name)
+        self._meter = meter
+        self._inputs = [
+            Subscriber(self, Image, 'image', qos_profile=QoSProfile(depth=IMAGE_DEPTH)),
+            Subscriber(self, AudioChunk, 'audio', qos_profile=QoSProfile(depth=AUDIO_DEPTH)),
+        ]
+        self._pairs = ApproximateTimeSynchronizer(self._inputs, AUDIO_DEPTH, _CHUNK_S)
+        self._pairs.registerCallback(self._on_pair)
+
+    def _on_pair(self, image: Image, chunk: AudioChunk) -> None:
+        delay_ns = self.get_clock().now().nanoseconds - time_to_ns(image.header.stamp)
+        self._meter.add('images', delay_ns / 1e6)
         self._meter.add('chunks')
 
 
@@ -154,6 +190,14 @@ class _Sensors(Node):
             due[name] += 1
 
 
+_LISTENERS: dict[str, Callable[[str, _Meter], Node]] = {
+    'raw': _RawListener,
+    'bare': _Listener,
+    'units': _UnitListener,
+    'pairs': _PairListener,
+}
+
+
 def main(role: str, seconds: float, width: int, height: int) -> None:
     """Run one role for so long, and print what it cost."""
     rclpy.init()
@@ -162,7 +206,7 @@ def main(role: str, seconds: float, width: int, height: int) -> None:
         _Sensors(width, height).run(lambda: time.monotonic() > end_s)
         return
     meter = _Meter(seconds)
-    node = (_UnitListener if role == 'units' else _Listener)(role, meter)
+    node = _LISTENERS[role](role, meter)
     end_s = time.monotonic() + 4 * seconds + 30
     while not meter.finished and time.monotonic() < end_s:
         rclpy.spin_once(node, timeout_sec=0.5)

@@ -1,3 +1,4 @@
+from importlib.util import find_spec
 import json
 import os
 import signal
@@ -110,9 +111,14 @@ def test_node_measures_units_above_a_bare_subscriber(roma, tmp_path):
     done = roma(*('bench', 'node', '--seconds', 6, '--width', 64, '--height', 48, '--json', path))
     assert done.returncode == 0, done.stderr
     figures = json.loads(path.read_text())
-    bare, units = figures['bare'], figures['units']
-    assert bare['units'] == 0 < units['units']
-    assert min(bare['images'], bare['chunks'], units['images'], units['chunks']) > 10
+    raw, bare, units = (figures[role] for role in ('raw', 'bare', 'units'))
+    assert raw['units'] == bare['units'] == 0 < units['units']
+    assert min(f[what] for f in (raw, bare, units) for what in ('images', 'chunks')) > 10
+    # What is not made a message has no stamp.
+    assert 'images_delay_ms_p50' in bare
+    assert 'images_delay_ms_p50' not in raw
+    assert ('pairs' in figures) == (find_spec('message_filters') is not None)
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:4]] == ['raw', 'bare', 'units']
     assert units['cpu_share'] > 0 < bare['cpu_share']
     assert figures['added_share'] == pytest.approx(
         units['cpu_share'] - bare['cpu_share'], abs=1e-3
