@@ -93,12 +93,16 @@ def test_two_processes_learn_what_one_learns_from_as_many_batches(config, tmp_pa
 
 
 @pytest.mark.timeout(900)
-def test_two_processes_encode_streams_for_each_other(config, tmp_path):
-    phase = replace(config.phases[0], train='decoder', encoded=3, cards=0.4)
+def test_two_processes_encode_streams_and_sentences_for_each_other(config, tmp_path):
+    fields = {'train': 'decoder', 'encoded': 3, 'cards': 0.4, 'drill': True, 'spoken': 40}
+    phase = replace(config.phases[0], **fields)
     one = Trainer(replace(config, phases=(phase,)), tmp_path / 'one').run()
     phase = replace(phase, accumulate=1)
     launch(replace(config, phases=(phase,)), tmp_path / 'two', processes=2)
     assert_same(one, tmp_path / 'two' / 'model', begin=tmp_path / 'begin')
+    log = (tmp_path / 'two.log').read_text()
+    assert 'speak: sentences encoded: 40/40' in log
+    assert 'speak: streams encoded: 3/3' in log
 
 
 @pytest.mark.timeout(900)
