@@ -157,7 +157,8 @@ def learning_plot(
 
     def draw(canvas: Canvas) -> None:
         points = [point for line in lines.values() for point in line]
-        top = y_max or max(value for _, value in points)
+        # Lines of nothing but zeros want an axis, too.
+        top = y_max or max(value for _, value in points) or 1.0
         axes = _Axes(canvas, x='step', y='', x_max=max(step for step, _ in points), y_max=top)
         for place, (words, line) in enumerate(lines.items()):
             if place < len(_LINES):

@@ -47,6 +47,7 @@ from .objective import Objective, trained_parameters
 from .sharding import gather
 from .spoken import encode_sentences, SpokenSentence
 from .streams import read_streams
+from .tabletop.generator import SHORTEST_S
 from .tabletop.labels import Split
 from .validation import validate
 
@@ -241,7 +242,8 @@ class Trainer:
             self._protocol,
             split=split,
             objective=phase.objective,
-            duration_s=phase.duration_s,
+            # Parts of streams are learned from, and whole ones are judged.
+            duration_s=max(SHORTEST_S, phase.duration_s) if split != 'train' else phase.duration_s,
             learn_narration=config.learn_narration,
             augment=config.augment and split == 'train',
             cards=phase.cards if split == 'train' else 0.0,

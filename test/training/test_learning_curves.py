@@ -50,3 +50,10 @@ def test_a_log_of_nothing_to_draw_draws_nothing(tmp_path: Path):
     write_log(tmp_path, [{'step': 10, 'train/rate': 0.1, 'validation/ap/narrate': float('nan')}])
 
     assert draw_learning_curves(tmp_path) == []
+
+
+def test_a_loss_that_is_always_zero_is_drawn_at_the_bottom(tmp_path: Path):
+    entries = [{'step': step, 'train/words_said': 0.0} for step in (1, 2, 3)]
+    (tmp_path / 'log.jsonl').write_text('\n'.join(map(json.dumps, entries)))
+    (path,) = draw_learning_curves(tmp_path)
+    assert 'what to say' in path.read_text()

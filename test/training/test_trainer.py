@@ -65,6 +65,13 @@ def test_interrupted_and_resumed_equals_uninterrupted(config: TrainConfig, tmp_p
     load_roma(parts)
 
 
+def test_short_parts_are_learned_from_and_whole_streams_judged(config, tmp_path):
+    phase = replace(config.phases[2], duration_s=2, steps=2, train='decoder', encoded=2)
+    lines = []
+    Trainer(replace(config, phases=(phase,)), tmp_path / 'run', report=lines.append).run()
+    assert any('speak 2 validation: ' in line and 'ap/' in line for line in lines)
+
+
 def test_resumes_within_a_phase(config: TrainConfig, tmp_path: Path):
     plan = replace(config, phases=(replace(config.phases[2], steps=4),))
     whole = Trainer(plan, tmp_path / 'whole').run()
