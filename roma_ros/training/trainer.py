@@ -134,6 +134,8 @@ class Trainer:
 
     def _run_phase(self, index: int, phase: Phase, start: int, checkpoint: Path | None) -> None:
         accelerator, config = self._accelerator, self.config
+        if phase.train == 'all':
+            self._encoded = None  # by towers that learn now
         if phase.train == 'adapters':
             add_adapters(self.objective.model, phase.adapter_rank)
         # First what learns is chosen; in parts, it is other parameters that do.

@@ -72,6 +72,19 @@ def test_short_parts_are_learned_from_and_whole_streams_judged(config, tmp_path)
     assert any('speak 2 validation: ' in line and 'ap/' in line for line in lines)
 
 
+@pytest.mark.parametrize(('between', 'times'), [('all', 2), ('head', 1)])
+def test_streams_are_encoded_anew_where_the_towers_have_learned(config, tmp_path, between, times):
+    last = replace(config.phases[2], steps=1, accumulate=1, train='decoder', encoded=1)
+    phases = (
+        replace(last, name='first'),
+        replace(last, name='between', train=between, encoded=0),
+        last,
+    )
+    lines = []
+    Trainer(replace(config, phases=phases), tmp_path / 'run', report=lines.append).run()
+    assert sum('streams encoded: 1/1' in line for line in lines) == times
+
+
 def test_resumes_within_a_phase(config: TrainConfig, tmp_path: Path):
     plan = replace(config, phases=(replace(config.phases[2], steps=4),))
     whole = Trainer(plan, tmp_path / 'whole').run()
