@@ -52,9 +52,9 @@ class _Axes:
             bottom, top = self.at(share * x_max, 0), self.at(share * x_max, y_max)
             canvas.line([bottom, top], 'rule')
             canvas.line([self.at(0, share * y_max), self.at(x_max, share * y_max)], 'rule')
-            canvas.text((bottom[0], bottom[1] + 16), f'{share * x_max:.3g}', anchor='middle')
+            canvas.text((bottom[0], bottom[1] + 16), _tick(share * x_max), anchor='middle')
             level = self.at(0, share * y_max)
-            canvas.text((level[0] - 6, level[1] + 4), f'{share * y_max:.3g}', anchor='end')
+            canvas.text((level[0] - 6, level[1] + 4), _tick(share * y_max), anchor='end')
         canvas.text((_LEFT + self._width / 2, canvas.height - 6), x, anchor='middle')
         canvas.text((canvas.width - _RIGHT, 18), y, anchor='end')
 
@@ -64,6 +64,10 @@ class _Axes:
             _LEFT + x / self._x_max * self._width,
             _TOP + (1 - y / self._y_max) * self._height,
         )
+
+
+def _tick(value: float) -> str:
+    return f'{value:,.0f}' if value >= 1000 else f'{value:.3g}'
 
 
 def precision_recall_plot(name: str, curves: dict[str, Curve]) -> Plot:

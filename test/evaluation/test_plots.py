@@ -10,6 +10,7 @@ from roma_ros.evaluation.metrics.calibration_error import reliability
 from roma_ros.evaluation.metrics.curves import sweep_thresholds
 from roma_ros.evaluation.plots import (
     delay_plot,
+    learning_plot,
     precision_recall_plot,
     reliability_plot,
     roc_plot,
@@ -86,6 +87,11 @@ def test_curves_without_positives_are_left_out():
     svg = drawn(precision_recall_plot('pr', {'none': none, 'some': some}))
     assert '>some</text>' in svg
     assert '>none</text>' not in svg
+
+
+def test_thousands_of_steps_are_written_out():
+    text = drawn(learning_plot('losses', 'Loss', {'words': [(0, 0.5), (8270, 0.25)]}))
+    assert {'8,270', '0.5', '0.125'} <= set(re.findall(r'>([^<>]+)</text>', text))
 
 
 def test_every_delay_has_its_bar():
