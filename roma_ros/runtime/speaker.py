@@ -121,7 +121,9 @@ class Speaker:
         self._interrupted.clear()
         most = self.max_segments * MAX_SEGMENT_TOKENS
         num_tokens = len(utterance.token_ids) + len(decoded.token_ids)
-        final = decoded.finished or interrupted or num_tokens >= most
+        # Who has nothing to add, but does not end either, would hold the floor for ever.
+        is_over = decoded.finished or not decoded.token_ids
+        final = is_over or interrupted or num_tokens >= most
         text = self._new_text(utterance, decoded.token_ids, final=final)
         segment = _segment(utterance, text, final=final)
         utterance.token_ids += decoded.token_ids

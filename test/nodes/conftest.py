@@ -302,18 +302,24 @@ def heavy_model(tmp_path):
 
 #: Lets no answer end by itself, whatever model the package brings.
 TALKATIVE = """
-from dataclasses import replace
-from roma_ros.runtime.dialogue import Dialogue
-speak = Dialogue.speak
-Dialogue.speak = lambda *args: replace(speak(*args), finished=False)
+import torch
+from roma_ros.runtime import dialogue
+speakable = dialogue._speakable
+
+def words_alone(engine, protocol):
+    bias = speakable(engine, protocol)
+    bias[sorted(protocol.stop_ids)] = -torch.inf
+    return bias
+
+dialogue._speakable = words_alone
 """
 
 
 @pytest.fixture
 def talkative(monkeypatch):
     """Let no answer end by itself, here; return what does so in another process."""
-    from roma_ros.runtime.dialogue import Dialogue
+    from roma_ros.runtime import dialogue
 
-    monkeypatch.setattr(Dialogue, 'speak', Dialogue.speak)
+    monkeypatch.setattr(dialogue, '_speakable', dialogue._speakable)
     exec(TALKATIVE, {})
     return TALKATIVE

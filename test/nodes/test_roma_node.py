@@ -173,8 +173,7 @@ def test_an_answer_is_told_as_it_is_decoded(
     observer.wait_for_units(1)
     wait_until(lambda: ros_node.count_publishers('roma/partial_utterance'), 'the publisher')
 
-    # A question that is answered in several words.
-    number = ask('what left the table').result()[1].utterance_id
+    number = ask('what do you see?').result()[1].utterance_id
 
     def of_answer(messages):
         return [m for m in messages if m.id == number]

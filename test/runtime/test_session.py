@@ -6,6 +6,7 @@ import torch
 
 from roma_ros.policy.highlights import HighlightState
 from roma_ros.policy.instructions import Instruction, InstructionKind, parse_instruction
+from roma_ros.runtime.dialogue import Decoded
 from roma_ros.runtime.session import StreamLostError, StreamSession
 from roma_ros.runtime.torch_engine import TorchEngine
 from roma_ros.runtime.transcript import SpanKind
@@ -117,6 +118,14 @@ def test_a_narration_goes_on_in_the_next_unit_and_ends(make_session, make_unit):
     assert len(segments) <= 3
     assert {s.kind for s in segments} == {InstructionKind.ANSWER}
     assert_prefilled(session)
+
+
+def test_who_has_nothing_to_add_and_does_not_end_is_done(make_session, make_unit, monkeypatch):
+    session = make_session(NARRATE, speak=False, max_segments=3)
+    monkeypatch.setattr(session.dialogues[0], 'speak', lambda *args: Decoded((), finished=False))
+    session.ask('what do you see?')
+    (segment,) = (s for i in range(3) for s in session.step(make_unit(i)).segments)
+    assert (segment.text, segment.final) == ('', True)
 
 
 def test_what_gives_way_to_the_next_unit_goes_on_after_it(make_session, make_unit):
