@@ -22,7 +22,7 @@ from .curriculum import Phase
 from .data import place_in_round, TrainingBatch, without_alerts
 from .drills import drill
 from .forward import encode_audio, encode_video
-from .spoken import Aloud, SpokenSentence
+from .spoken import Aloud, make_share, SpokenSentence
 from .supervision import FRAME_OFFSETS_S, supervise_tabletop, Supervision
 from .tabletop.generator import make_stream, SHORTEST_S
 from .tabletop.labels import TabletopStream
@@ -74,18 +74,17 @@ def encode_streams(
     :param world: processes; each makes every ``world``-th stream.
     :return: the streams.
     """
-    streams = []
-    for number in range(rank, phase.encoded, world):
-        make = make_cards if is_deck(number, phase.cards) else make_stream
-        stream = make(seed + number, split='train', duration_s=max(SHORTEST_S, phase.duration_s))
+
+    def make(number: int) -> EncodedStream:
+        draw = make_cards if is_deck(number, phase.cards) else make_stream
+        stream = draw(seed + number, split='train', duration_s=max(SHORTEST_S, phase.duration_s))
         features = [processor(stream.unit(i)) for i in range(stream.duration_s)]
         if changed:
             features = augment(features, np.random.default_rng(seed + number))
-        streams.append(_encode(model, protocol, stream, features))
-        done = min(number - rank + world, phase.encoded)
-        if len(streams) % 50 == 0 or done == phase.encoded:
-            report(f'{phase.name}: streams encoded: {done}/{phase.encoded}')
-    return streams
+        return _encode(model, protocol, stream, features)
+
+    what = f'{phase.name}: streams encoded'
+    return make_share(make, phase.encoded, what, every=50, report=report, rank=rank, world=world)
 
 
 def encodes_alike(one: Phase, other: Phase) -> bool:

@@ -88,18 +88,48 @@ def encode_sentences(
     :param world: processes; each says every ``world``-th sentence.
     :return: the sentences.
     """
-    sentences = []
-    for number in range(rank, phase.spoken, world):
+
+    def make(number: int) -> SpokenSentence:
         rng = np.random.default_rng([seed, number, 3])
         text = draw_sentence(rng)
         features = [UnitFeatures(None, None, processor.log_mel(s)) for s in _say(text, rng)]
         if changed:
             features = augment(features, rng)
-        sentences.append(SpokenSentence(number, text, _encode(model, protocol, features)))
-        done = min(number - rank + world, phase.spoken)
-        if len(sentences) % 200 == 0 or done == phase.spoken:
-            report(f'{phase.name}: sentences encoded: {done}/{phase.spoken}')
-    return sentences
+        return SpokenSentence(number, text, _encode(model, protocol, features))
+
+    what = f'{phase.name}: sentences encoded'
+    return make_share(make, phase.spoken, what, every=200, report=report, rank=rank, world=world)
+
+
+def make_share(
+    make: Callable[[int], _T],
+    count: int,
+    what: str,
+    *,
+    every: int,
+    report: Callable[[str], None],
+    rank: int,
+    world: int,
+) -> list[_T]:
+    """
+    Make every n-th of many.
+
+    :param make: takes a number, 0 or more.
+    :param count: of all.
+    :param what: is done, for the lines of progress.
+    :param every: so many of its own a process tells how far it is.
+    :param report: takes one line of progress.
+    :param rank: of this process, which begins with that number.
+    :param world: processes.
+    :return: what this process has made.
+    """
+    made = []
+    for number in range(rank, count, world):
+        made.append(make(number))
+        done = min(number - rank + world, count)
+        if len(made) % every == 0 or done == count:
+            report(f'{what}: {done}/{count}')
+    return made
 
 
 def draw_sentence(rng: np.random.Generator) -> str:

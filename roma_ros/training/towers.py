@@ -4,8 +4,7 @@ Towers first: eyes and ears learn from exact labels, before anything is asked of
 The published model starts from trained encoders; one from scratch has none. Linear probes on the
 towers' outputs learn which word and which sound each 40 ms audio token holds, which shapes and
 colours each video token covers and in which third of the frame it lies, and how many things the
-unit shows. The probes are thrown away
-afterwards.
+unit shows. The probes are thrown away afterwards.
 """
 
 from collections.abc import Callable, Sequence
